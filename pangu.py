@@ -1,0 +1,84 @@
+"""`pangu`: the one program. Each verb is a command that lives in the room that does the work.
+
+Rooms are imported only when one of their verbs is called, so that training runs where Beam is
+not installed and the data half where torch is not.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from pangu_settings import UserError
+
+# verb -> (module that holds a click command of the same name, one line for `pangu --help`)
+VERBS = {
+    "sample-crawl": ("pipeline.commands", "Fetch real Chinese pages as a WARC, to try things on."),
+    "plan": ("pipeline.commands", "Show which stages of a recipe would run, and why."),
+    "run": ("pipeline.commands", "Turn a recipe into corpus, tokenizer, shards and report."),
+    "status": ("pipeline.commands", "Show how far a run is."),
+    "inspect": ("pipeline.commands", "Show the life of one document of a run."),
+    "tokenizer": ("tokenizer.commands", "Train a vocabulary; encode and decode with it."),
+    "train": ("training.commands", "Train a PanGu-α model from a configuration."),
+    "generate": ("training.commands", "Continue a Chinese prompt from a checkpoint."),
+}
+
+# A missing third-party package names the extra that brings it.
+EXTRA_OF_ROOM = {"pipeline": "data", "training": "train"}
+
+
+class Program(click.Group):
+    """A click group whose commands are looked up in VERBS and imported on first use."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        module, _ = VERBS[name]
+        try:
+            commands = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            extra = EXTRA_OF_ROOM.get(module.partition(".")[0])
+            if extra is None or (error.name or "").partition(".")[0] in EXTRA_OF_ROOM:
+                raise
+            raise click.ClickException(
+                f"`pangu {name}` needs the package '{error.name}', which is not installed; "
+                f"install it with: pip install 'pangu-alpha[{extra}]'"
+            ) from None
+        command: click.Command = getattr(commands, name.replace("-", "_"))
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+
+@click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pangu-alpha", prog_name="pangu")
+def program() -> None:
+    """Raw Chinese web crawls to a pretraining corpus and a trained PanGu-α model.
+
+    \b
+    Example:
+      pangu sample-crawl crawl/
+      pangu run recipes/demo.yaml --out runs/demo
+      pangu train runs/demo/pretrain.yaml
+      pangu generate runs/demo/checkpoints --prompt 今天
+    """
+
+
+def main() -> None:
+    """Entry point of the `pangu` script; errors that a user can mend come without a traceback."""
+    try:
+        program(standalone_mode=True)
+    except UserError as error:
+        click.echo(f"pangu: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

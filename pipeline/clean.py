@@ -1,0 +1,105 @@
+"""Stage *clean*: in-document duplicates, navigation and symbols out, simplified characters in.
+
+It keeps every document (an emptied one is dropped by a rule, with its reason) and its row order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from filters.clean import REMOVAL_REASONS, Cleaner, CleanSettings
+from pipeline.documents import EXTRACTED
+from pipeline.parts import Part, PartOutput
+from pipeline.recipe import Recipe
+from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
+from pipeline.tables import read_batches, table_path
+
+NAME = "clean"
+CLEANED = pa.schema(
+    [
+        *EXTRACTED,
+        *(
+            pa.field(f"removed_{reason}", pa.int32(), nullable=False, metadata={"unit": "lines"})
+            for reason in REMOVAL_REASONS
+        ),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class CleanPart:
+    """Rewrites the text of one part's documents."""
+
+    extract_folder: str
+    settings: CleanSettings
+    sources_left_alone: frozenset[str]
+    cleaner: list[Cleaner] = field(default_factory=list, compare=False)
+
+    def setup(self) -> None:
+        """Loads the conversion dictionaries."""
+        self.cleaner[:] = [Cleaner(self.settings)]
+
+    def process(self, part: Part, output: PartOutput) -> None:
+        output.open_table("documents", CLEANED)
+        removed_in_part = dict.fromkeys(REMOVAL_REASONS, 0)
+        for batch in read_batches(table_path(self.extract_folder, "documents", part.name)):
+            before = batch.column("text").to_pylist()
+            removed: dict[str, list[int]] = {reason: [] for reason in REMOVAL_REASONS}
+            after: list[str] = []
+            for text in before:
+                if part.source in self.sources_left_alone:
+                    cleaned_text, counts = text, {}
+                else:
+                    cleaned = self.cleaner[0].clean(text)
+                    cleaned_text, counts = cleaned.text, cleaned.removed
+                after.append(cleaned_text)
+                for reason, values in removed.items():
+                    values.append(counts.get(reason, 0))
+                    removed_in_part[reason] += counts.get(reason, 0)
+            self._count(before, after, output)
+            columns = [*batch.columns[:-1], pa.array(after, pa.string())]
+            columns += [pa.array(values, pa.int32()) for values in removed.values()]
+            output.write("documents", pa.RecordBatch.from_arrays(columns, schema=CLEANED), CLEANED)
+        output.facts["removed_lines"] = removed_in_part
+
+    def _count(self, before: list[str], after: list[str], output: PartOutput) -> None:
+        characters = [sum(map(len, texts)) for texts in (before, after)]
+        sizes = [sum(len(text.encode()) for text in texts) for texts in (before, after)]
+        output.books.came_in.add(len(before), characters[0], sizes[0])
+        output.books.kept.add(len(after), characters[1], sizes[1])
+        output.books.count("removed", "cleaning").add(
+            0, characters[0] - characters[1], sizes[0] - sizes[1]
+        )
+
+
+def _settings(recipe: Recipe) -> Any:
+    return {
+        "clean": recipe.clean.model_dump(),
+        "sources_left_alone": sorted(s.name for s in recipe.sources if not s.clean),
+    }
+
+
+def _run(run: StageRun) -> Outcome:
+    left_alone = frozenset(s.name for s in run.recipe.sources if not s.clean)
+    transform = CleanPart(run.inputs["extract"], run.recipe.clean, left_alone)
+    run.execution.map_parts(transform, run.parts, run.folder)
+    books, files, facts = outcome_of_parts(NAME, run.folder, run.parts)
+    removed: dict[str, dict[str, int]] = {}
+    for part, part_facts in zip(run.parts, facts, strict=True):
+        of_source = removed.setdefault(part.source, dict.fromkeys(REMOVAL_REASONS, 0))
+        for reason, lines in part_facts["removed_lines"].items():
+            of_source[reason] += lines
+    return Outcome(books, files, {"removed_lines": removed})
+
+
+STAGE = Stage(
+    name=NAME,
+    module=__name__,
+    needs=("extract",),
+    settings=_settings,
+    run=_run,
+    libraries=("opencc",),
+)

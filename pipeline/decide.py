@@ -1,0 +1,96 @@
+"""Stage *decide*: the recipe's rules over the signals. Columns only, so a changed limit is cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from filters.rules import Rule, apply_rules
+from pipeline.parts import Part, PartOutput
+from pipeline.recipe import Recipe
+from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
+from pipeline.tables import read_batches, table_path
+
+NAME = "decide"
+VERDICTS = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("kept", pa.bool_(), nullable=False),
+        pa.field("rule", pa.string(), nullable=False),
+        pa.field("value", pa.float64()),
+        pa.field("limit", pa.float64()),
+        pa.field("quality", pa.float32(), nullable=False),
+        pa.field("characters", pa.int64(), nullable=False),
+        pa.field("text_bytes", pa.int64(), nullable=False),
+    ]
+)
+ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class DecidePart:
+    """Applies the rules of its source to one part's signals."""
+
+    measure_folder: str
+    rules: Mapping[str, Mapping[str, Rule]]
+
+    def setup(self) -> None:
+        """Nothing to load."""
+
+    def process(self, part: Part, output: PartOutput) -> None:
+        output.open_table("verdicts", VERDICTS)
+        rules = self.rules[part.source]
+        signals = sorted({rule.signal for rule in rules.values()})
+        columns = list(dict.fromkeys(["id", "quality", "characters", "text_bytes", *signals]))
+        path = table_path(self.measure_folder, "signals", part.name)
+        for batch in read_batches(path, columns, ROWS):
+            verdicts = apply_rules(rules, batch)
+            characters = batch.column("characters").cast(pa.int64())
+            self._count(verdicts.rule, characters, batch.column("text_bytes"), output)
+            arrays = [
+                batch.column("id"),
+                pa.array(verdicts.kept),
+                verdicts.rule.fill_null(""),
+                pa.array(verdicts.value, from_pandas=True),
+                pa.array(verdicts.limit, from_pandas=True),
+                batch.column("quality").cast(pa.float32()),
+                characters,
+                batch.column("text_bytes"),
+            ]
+            output.write("verdicts", pa.RecordBatch.from_arrays(arrays, schema=VERDICTS), VERDICTS)
+
+    def _count(
+        self, rules: pa.Array, characters: pa.Array, sizes: pa.Array, output: PartOutput
+    ) -> None:
+        lengths, weights = np.asarray(characters), np.asarray(sizes)
+        output.books.came_in.add(len(lengths), lengths.sum(), weights.sum())
+        reasons = np.asarray(rules.fill_null("").to_pylist(), dtype=object)
+        for reason in sorted(set(reasons)):
+            chosen = reasons == reason
+            count = output.books.count("dropped", reason) if reason else output.books.kept
+            count.add(chosen.sum(), lengths[chosen].sum(), weights[chosen].sum())
+
+
+def _settings(recipe: Recipe) -> Any:
+    # A list, not a mapping: the order of rules decides which one is named as the reason.
+    return {
+        source.name: [
+            [name, rule.model_dump(exclude_none=True)]
+            for name, rule in recipe.rules_of(source).items()
+        ]
+        for source in recipe.sources
+    }
+
+
+def _run(run: StageRun) -> Outcome:
+    rules = {source.name: run.recipe.rules_of(source) for source in run.recipe.sources}
+    run.execution.map_parts(DecidePart(run.inputs["measure"], rules), run.parts, run.folder)
+    books, files, _ = outcome_of_parts(NAME, run.folder, run.parts)
+    return Outcome(books, files)
+
+
+STAGE = Stage(name=NAME, module=__name__, needs=("measure",), settings=_settings, run=_run)

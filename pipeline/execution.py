@@ -1,0 +1,177 @@
+"""Runs Beam pipelines: in this process, in several local processes, or on an engine.
+
+Every stage is a Beam pipeline of portable transforms. Locally it runs on Beam's in-process runner;
+with more than one worker the parts of a map-only stage are divided among processes that each run
+the same pipeline over their share, which measured faster and sturdier than the runner's own
+multi-process mode. On any other runner one pipeline holds all parts.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pangu_settings import UserError
+from pipeline.parts import Part, PartOutput, PartTransform, pending_parts
+
+# Named in full: `DirectRunner` would first try to fetch and start another runner.
+LOCAL_RUNNER = "FnApiRunner"
+
+# Several tasks for each worker, so that one that got long files does not work on alone.
+TASKS_PER_WORKER = 8
+
+
+@dataclass(frozen=True)
+class MapParts(beam.PTransform):  # type: ignore[misc]
+    """Applies a PartTransform to every part and commits each part's outputs.
+
+    Only file references travel through the pipeline; documents go from file to file.
+    """
+
+    transform: PartTransform
+    folder: str
+    step: str
+
+    def expand(self, parts: beam.PCollection) -> beam.PCollection:
+        return (
+            parts
+            | "Spread parts over workers" >> beam.Reshuffle()
+            | "Process part" >> beam.ParDo(_ProcessPart(self.transform, self.folder, self.step))
+        )
+
+
+class _ProcessPart(beam.DoFn):  # type: ignore[misc]
+    def __init__(self, transform: PartTransform, folder: str, step: str) -> None:
+        self._transform = transform
+        self._folder = folder
+        self._step = step
+
+    def setup(self) -> None:
+        self._transform.setup()
+
+    def process(self, part: Part) -> Iterable[str]:
+        with PartOutput(self._folder, self._step, part) as output:
+            self._transform.process(part, output)
+        yield part.name
+
+
+@dataclass
+class Execution:
+    """Where and how wide pipelines run.
+
+    Attributes:
+      runner: any Beam runner; the default runs in this process.
+      workers: local processes for map-only stages.
+      options: further Beam options, as on a command line.
+      on_progress: called with (parts done, parts in all) while a map-only stage runs.
+    """
+
+    runner: str = LOCAL_RUNNER
+    workers: int = 1
+    options: Sequence[str] = ()
+    on_progress: Callable[[int, int], None] = lambda done, total: None
+    _pool: ProcessPoolExecutor | None = field(default=None, repr=False)
+
+    def map_parts(
+        self, transform: PartTransform, parts: Sequence[Part], folder: str, step: str = "parts"
+    ) -> None:
+        """Runs a map-only step over the parts that have no record yet.
+
+        Raises:
+          UserError: a worker process died.
+        """
+        pending = pending_parts(folder, step, parts)
+        finished = len(parts) - len(pending)
+        self.on_progress(finished, len(parts))
+        if not pending:
+            return
+        if self.runner != LOCAL_RUNNER:
+            self.run(lambda root: _map(root, pending, transform, folder, step))
+            self.on_progress(len(parts), len(parts))
+            return
+        tasks = _divide(pending, self.workers)
+        if self.workers == 1:
+            for task in tasks:
+                _map_in_process(task, transform, folder, step)
+                finished += len(task)
+                self.on_progress(finished, len(parts))
+            return
+        futures = {
+            self._processes().submit(_map_in_process, task, transform, folder, step): len(task)
+            for task in tasks
+        }
+        try:
+            for future in as_completed(futures):
+                future.result()
+                finished += futures[future]
+                self.on_progress(finished, len(parts))
+        except BrokenProcessPool:
+            self._pool = None
+            raise UserError(
+                "a worker process was killed (out of memory?); finished parts are kept: "
+                "run the same command again, with fewer workers if it happens again"
+            ) from None
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def run(self, build: Callable[[beam.Pipeline], object]) -> None:
+        """Builds a pipeline and runs it to its end on the runner."""
+        run_pipeline(build, [f"--runner={self.runner}", *self.options])
+
+    def close(self) -> None:
+        """Ends the worker processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def _processes(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            # Spawned, not forked: Beam and Arrow keep threads, which a fork would cut off.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=context)
+        return self._pool
+
+
+def run_pipeline(build: Callable[[beam.Pipeline], object], options: Sequence[str]) -> None:
+    """Builds a pipeline and runs it to its end.
+
+    Raises:
+      UserError: as a transform raised it, without the runner's note of where.
+    """
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    pipeline = beam.Pipeline(options=PipelineOptions(list(options)))
+    build(pipeline)
+    try:
+        pipeline.run().wait_until_finish()
+    except UserError as error:
+        raise UserError(re.sub(r" \[while running '.*'\]$", "", str(error))) from error
+
+
+def _map(
+    root: beam.Pipeline, parts: Sequence[Part], transform: PartTransform, folder: str, step: str
+) -> object:
+    return root | "Parts" >> beam.Create(list(parts)) | "Map" >> MapParts(transform, folder, step)
+
+
+def _map_in_process(
+    parts: Sequence[Part], transform: PartTransform, folder: str, step: str
+) -> None:
+    run_pipeline(
+        lambda root: _map(root, parts, transform, folder, step), [f"--runner={LOCAL_RUNNER}"]
+    )
+
+
+def _divide(parts: Sequence[Part], workers: int) -> list[list[Part]]:
+    """Cuts the parts into consecutive tasks of about equal number."""
+    tasks = min(len(parts), workers * TASKS_PER_WORKER)
+    bounds = [len(parts) * i // tasks for i in range(tasks + 1)]
+    return [list(parts[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]

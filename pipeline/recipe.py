@@ -1,0 +1,225 @@
+"""The recipe: a YAML file that says what corpus to build. One typed schema, defaults filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from filters.clean import CleanSettings
+from filters.presets import load_preset
+from filters.rules import Rule
+from filters.signals import SIGNALS
+from pangu_settings import Settings, SettingsError, apply_overrides, read_yaml, validate
+from pipeline import storage
+from pipeline.reading import ReadLimits
+from tokenizer.vocabulary import VocabularySettings
+
+Format = Literal["auto", "warc", "wet", "parquet", "jsonl", "text"]
+BUILTIN = "builtin"
+
+
+class Source(Settings):
+    """One named input of a recipe."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="used in file names")
+    paths: list[str] = Field(
+        min_length=1, description="files or patterns (*, **), local or with a protocol such as s3://"
+    )
+    format: Format = "auto"
+    weight: float = Field(1.0, ge=0, description="share of training samples, relative to the others")
+    rules: Literal["all"] | list[str] = Field(
+        "all", description="which of the recipe's rules apply to this source"
+    )
+    clean: bool = Field(True, description="whether the clean stage rewrites its text")
+    text_field: str = Field("text", description="JSONL, Parquet: field that holds the text")
+    url_field: str = Field("url", description="JSONL, Parquet: field that holds the address")
+    title_field: str = Field("title", description="JSONL, Parquet: field that holds the title")
+    text_documents: Literal["file", "blank_line"] = Field(
+        "blank_line", description="text files: what separates documents"
+    )
+
+
+class WordLists(Settings):
+    """Phrases whose distinct occurrences are counted; `builtin` or a UTF-8 file, one a line."""
+
+    advertisement: str = BUILTIN
+    sensitive: str = BUILTIN
+
+
+class NearDuplicates(Settings):
+    """MinHash over character shingles, banded (PanGu-α §3.1.2 leaves the parameters open)."""
+
+    enabled: bool = True
+    shingle: int = Field(5, ge=1, le=32, description="characters in a shingle")
+    bands: int = Field(16, ge=1, le=64)
+    rows: int = Field(8, ge=1, le=32, description="hash values in a band")
+    seed: int = Field(1, ge=0, description="of the permutations")
+
+
+class Deduplicate(Settings):
+    """Which duplicates are merged."""
+
+    exact: bool = True
+    near: NearDuplicates = NearDuplicates()
+
+
+class Shards(Settings):
+    """Size of the pretraining shards."""
+
+    max_tokens: int = Field(200_000_000, ge=1, description="most tokens in one .bin file")
+
+
+
+
+class Report(Settings):
+    """What the report shows."""
+
+    examples: int = Field(3, ge=0, le=50, description="sampled documents for each drop reason")
+
+
+class Recipe(Settings):
+    """Everything that decides what a run builds."""
+
+    name: str
+    description: str = ""
+    root: str = Field(".", description="folder that relative paths start from")
+    preset: str | None = Field("pangu_alpha", description="rules to start from; null for none")
+    sources: list[Source] = Field(min_length=1)
+    extract: ReadLimits = ReadLimits()
+    clean: CleanSettings = CleanSettings()
+    words: WordLists = WordLists()
+    rules: dict[str, Rule] = Field(
+        default_factory=dict,
+        description="rule name -> signal and limit, over those of the preset; null removes one",
+    )
+    deduplicate: Deduplicate = Deduplicate()
+    tokenizer: VocabularySettings = VocabularySettings()
+    shards: Shards = Shards()
+    pretrain: dict[str, Any] = Field(
+        default_factory=dict, description="settings of `pangu train`, written to RUN/pretrain.yaml"
+    )
+    report: Report = Report()
+
+    @field_validator("sources")
+    @classmethod
+    def _names_differ(cls, sources: list[Source]) -> list[Source]:
+        names = [source.name for source in sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two sources are called '{twice[0]}'; every source needs its own name")
+        if not any(source.weight > 0 for source in sources):
+            raise ValueError("every source has weight 0; nothing would be trained on")
+        return sources
+
+    @model_validator(mode="after")
+    def _rules_name_known_things(self) -> Recipe:
+        for name, rule in self.rules.items():
+            if rule.signal not in SIGNALS:
+                raise ValueError(
+                    f"rules.{name}.signal: '{rule.signal}' is not measured; "
+                    f"known: {', '.join(sorted(SIGNALS))}"
+                )
+        for source in self.sources:
+            for name in source.rules if isinstance(source.rules, list) else ():
+                if name not in self.rules:
+                    raise ValueError(
+                        f"source '{source.name}' asks for the rule '{name}', which the recipe does "
+                        f"not have; it has: {', '.join(self.rules)}"
+                    )
+        return self
+
+    def source(self, name: str) -> Source:
+        """The source of that name."""
+        return next(source for source in self.sources if source.name == name)
+
+    def rules_of(self, source: Source) -> dict[str, Rule]:
+        """The rules that apply to a source, in the recipe's order."""
+        if source.rules == "all":
+            return dict(self.rules)
+        return {name: rule for name, rule in self.rules.items() if name in source.rules}
+
+
+def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Reads a recipe, puts overrides and the preset's rules in place, and checks it.
+
+    Args:
+      path: YAML file. Relative paths in it start from its own folder unless it names a `root`.
+      overrides: `path=value` each, such as `rules.too_short.min=200` or `sources.0.weight=2`.
+
+    Raises:
+      SettingsError: one line for each mistake.
+    """
+    content = apply_overrides(read_yaml(path), overrides)
+    content = _with_preset_rules(content, str(path))
+    folder = str(Path(path).resolve().parent)
+    root = str(content.get("root", "."))
+    content["root"] = root if Path(root).is_absolute() else str((Path(folder) / root).resolve())
+    return validate(Recipe, content, str(path))
+
+
+def _with_preset_rules(content: dict[str, Any], origin: str) -> dict[str, Any]:
+    name = content.get("preset", Recipe.model_fields["preset"].default)
+    if name is None:
+        return content
+    try:
+        preset = load_preset(str(name))
+    except SettingsError as error:
+        raise SettingsError(f"{origin}: preset: {error}") from None
+    rules: dict[str, Any] = {
+        rule_name: rule.model_dump(exclude_none=True) for rule_name, rule in preset.rules.items()
+    }
+    given = content.get("rules")
+    if given is not None and not isinstance(given, dict):
+        return content  # validation names the mistake
+    for rule_name, rule in (given or {}).items():
+        if rule is None:
+            rules.pop(rule_name, None)
+        elif isinstance(rule, dict):
+            rules[rule_name] = {**rules.get(rule_name, {}), **rule}
+        else:
+            rules[rule_name] = rule
+    return {**content, "rules": rules}
+
+
+def resolve(root: str, path: str) -> str:
+    """A path of a recipe as one that can be opened: relative ones start from root."""
+    if "://" in path or Path(path).is_absolute():
+        return path
+    if path.startswith("~"):
+        return str(Path(path).expanduser())
+    return storage.join(root, path)
+
+
+def find_inputs(recipe: Recipe) -> list[tuple[Source, str]]:
+    """Every input file of a recipe: (source, file as the recipe names it), sources in order.
+
+    The name of a file keeps the recipe's own spelling (relative stays relative), so that ids do
+    not change when a recipe and its data move together.
+
+    Raises:
+      SettingsError: a pattern names no file.
+    """
+    found: list[tuple[Source, str]] = []
+    for index, source in enumerate(recipe.sources):
+        names: set[str] = set()
+        for position, pattern in enumerate(source.paths):
+            place = f"sources.{index}.paths.{position}"
+            target = resolve(recipe.root, pattern)
+            matches = storage.glob(target)
+            if not matches:
+                raise SettingsError(
+                    f"{place}: '{pattern}' names no file (looked for {target}); "
+                    "check the path, or fetch the data first"
+                )
+            for match in matches:
+                names.add(_spelled_like(pattern, target, match))
+        found.extend((source, name) for name in sorted(names))
+    return found
+
+
+def _spelled_like(pattern: str, target: str, match: str) -> str:
+    prefix = target[: len(target) - len(pattern)] if target.endswith(pattern) else ""
+    return match.removeprefix(prefix)

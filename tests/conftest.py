@@ -1,0 +1,12 @@
+"""Fixtures that several rooms' tests share."""
+
+from __future__ import annotations
+
+import pytest
+from crawl.build import Crawl, describe_crawl
+
+
+@pytest.fixture(scope="session")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Crawl:
+    """The small crawl of tests/crawl, built once: files by source, and every record's fate."""
+    return describe_crawl(tmp_path_factory.mktemp("crawl"))

@@ -70,6 +70,7 @@ CORPUS = pa.schema(
         pa.field("captured_at", TIMESTAMP),
         pa.field("text", pa.string(), nullable=False),
         pa.field("characters", pa.int64(), nullable=False),
+        pa.field("text_bytes", pa.int64(), nullable=False),
         pa.field("quality", pa.float32(), nullable=False),
         pa.field("cluster_id", pa.string(), nullable=False),
         pa.field("cluster_size", pa.int32(), nullable=False),

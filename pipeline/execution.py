@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -72,12 +73,14 @@ class Execution:
       workers: local processes for map-only stages.
       options: further Beam options, as on a command line.
       on_progress: called with (parts done, parts in all) while a map-only stage runs.
+      worker_seconds: processor time that the worker processes have used.
     """
 
     runner: str = LOCAL_RUNNER
     workers: int = 1
     options: Sequence[str] = ()
     on_progress: Callable[[int, int], None] = lambda done, total: None
+    worker_seconds: float = 0.0
     _pool: ProcessPoolExecutor | None = field(default=None, repr=False)
 
     def map_parts(
@@ -110,7 +113,7 @@ class Execution:
         }
         try:
             for future in as_completed(futures):
-                future.result()
+                self.worker_seconds += future.result()
                 finished += futures[future]
                 self.on_progress(finished, len(parts))
         except BrokenProcessPool:
@@ -164,10 +167,13 @@ def _map(
 
 def _map_in_process(
     parts: Sequence[Part], transform: PartTransform, folder: str, step: str
-) -> None:
+) -> float:
+    """Returns the processor time it took, in seconds."""
+    start = time.process_time()
     run_pipeline(
         lambda root: _map(root, parts, transform, folder, step), [f"--runner={LOCAL_RUNNER}"]
     )
+    return time.process_time() - start
 
 
 def _divide(parts: Sequence[Part], workers: int) -> list[list[Part]]:

@@ -15,6 +15,7 @@ from filters.signals import SIGNALS
 from pangu_settings import Settings, SettingsError, apply_overrides, read_yaml, validate
 from pipeline import storage
 from pipeline.reading import ReadLimits
+from tokenizer.shards import DEFAULT_MAX_TOKENS
 from tokenizer.vocabulary import VocabularySettings
 
 Format = Literal["auto", "warc", "wet", "parquet", "jsonl", "text"]
@@ -69,9 +70,19 @@ class Deduplicate(Settings):
 class Shards(Settings):
     """Size of the pretraining shards."""
 
-    max_tokens: int = Field(200_000_000, ge=1, description="most tokens in one .bin file")
+    max_tokens: int = Field(DEFAULT_MAX_TOKENS, ge=1, description="most tokens in one .bin file")
 
 
+
+
+class Pretrain(Settings):
+    """Settings of `pangu train` that RUN/pretrain.yaml gets; its documentation explains the keys."""
+
+    model: dict[str, Any] = {"preset": "350M"}
+    data: dict[str, Any] = Field(default_factory=dict)
+    optimisation: dict[str, Any] = {"steps": 10_000}
+    checkpoint: dict[str, Any] = Field(default_factory=dict)
+    logging: dict[str, Any] = Field(default_factory=dict)
 
 
 class Report(Settings):
@@ -98,9 +109,7 @@ class Recipe(Settings):
     deduplicate: Deduplicate = Deduplicate()
     tokenizer: VocabularySettings = VocabularySettings()
     shards: Shards = Shards()
-    pretrain: dict[str, Any] = Field(
-        default_factory=dict, description="settings of `pangu train`, written to RUN/pretrain.yaml"
-    )
+    pretrain: Pretrain = Pretrain()
     report: Report = Report()
 
     @field_validator("sources")

@@ -20,8 +20,6 @@ from pipeline.ledger import Books, sum_books
 from pipeline.parts import Part, read_part_record
 from pipeline.recipe import Recipe
 
-MANIFEST = "manifest.json"
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -139,12 +137,3 @@ def outcome_of_parts(
         files.extend(storage.FileFacts(**entry) for entry in record["files"])
         facts.append(record["facts"])
     return sum_books(books, stage), files, facts
-
-
-def is_finished(folder: str) -> bool:
-    """True if a stage's manifest is there and every file it lists has the size it lists."""
-    manifest = storage.read_json_or_none(storage.join(folder, MANIFEST))
-    return manifest is not None and all(
-        storage.size(storage.join(folder, entry["path"])) == entry["bytes"]
-        for entry in manifest["files"]
-    )

@@ -96,6 +96,12 @@ def exists(path: str) -> bool:
     return bool(filesystem.exists(name))
 
 
+def is_file(path: str) -> bool:
+    """True if a file, not a folder, is there."""
+    filesystem, name = _filesystem(path)
+    return bool(filesystem.isfile(name))
+
+
 def size(path: str) -> int:
     """Size of a file in bytes, or -1 if it is not there."""
     filesystem, name = _filesystem(path)
@@ -223,17 +229,32 @@ def _remote_writer(filesystem: Any, name: str) -> Iterator[_HashingWriter]:
     file.close()
 
 
-def write_json(path: str, content: Any) -> None:
-    """Writes JSON with sorted keys, atomically; the same content gives the same bytes."""
-    data = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
-    with write_atomically(path) as file:
-        file.write(data)
+def write_json(path: str, content: Any, name: str = "") -> FileFacts:
+    """Writes JSON with sorted keys, atomically; the same content gives the same bytes.
+
+    Returns:
+      Size and digest, under `name`.
+    """
+    text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    return write_text(path, text, name)
 
 
-def write_text(path: str, text: str) -> None:
-    """Writes UTF-8 text, atomically."""
+def write_text(path: str, text: str, name: str = "") -> FileFacts:
+    """Writes UTF-8 text, atomically; returns size and digest, under `name`."""
     with write_atomically(path) as file:
         file.write(text.encode())
+    return FileFacts(name, file.bytes, file.sha256)
+
+
+def facts_of(path: str, name: str) -> FileFacts:
+    """Reads a finished file and returns its size and digest, under `name`."""
+    digest = hashlib.sha256()
+    length = 0
+    with open_read(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            length += len(block)
+    return FileFacts(name, length, digest.hexdigest())
 
 
 def read_json(path: str) -> Any:

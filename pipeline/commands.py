@@ -1,0 +1,227 @@
+"""The verbs of the data half: `pangu sample-crawl`, `plan`, `run`, `status`, `inspect`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pangu_settings import UserError
+
+if TYPE_CHECKING:
+    from pipeline.run import PlannedStage
+
+RECIPE_ARGUMENT = click.argument("recipe", type=click.Path(path_type=Path))
+OVERRIDES = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Replace a value of the recipe, such as rules.too_short.min=200. May be repeated.",
+)
+
+
+@click.command("sample-crawl")
+@click.argument("directory", type=click.Path(path_type=Path))
+def sample_crawl(directory: Path) -> None:
+    """Fetch about 70 real Chinese pages from the package index, as a WARC in DIRECTORY.
+
+    The pages are saved copies that a Python package ships for its tests; they belong to their
+    publishers and are meant for trying things on. docs/sample-crawl.md tells what is fetched.
+
+    \b
+    Example:
+      pangu sample-crawl demo/crawl
+    """
+    from pipeline.sample_crawl import fetch_sample_crawl
+
+    path = fetch_sample_crawl(directory)
+    click.echo(f"{path}: {path.stat().st_size:,} bytes")
+    click.echo("Next: pangu run recipes/demo.yaml --out demo/run")
+
+
+@click.command()
+@RECIPE_ARGUMENT
+@click.option("--out", "run_path", metavar="RUN", help="Run directory to compare with.")
+@OVERRIDES
+def plan(recipe: Path, run_path: str | None, overrides: tuple[str, ...]) -> None:
+    """Show which stages of RECIPE would run, and why.
+
+    \b
+    Example:
+      pangu plan recipes/demo.yaml --out demo/run --set rules.too_short.min=200
+    """
+    from filters.minhash import match_probability
+    from filters.rules import explain_rule
+    from pipeline.recipe import load_recipe
+    from pipeline.run import make_plan
+    from pipeline.run_directory import RunDirectory
+
+    loaded = load_recipe(recipe, overrides)
+    planned = make_plan(loaded, RunDirectory(run_path or f"runs/{loaded.name}"))
+    sources = ", ".join(
+        f"{source.name} ({sum(part.source == source.name for part in planned.parts)} files)"
+        for source in loaded.sources
+    )
+    click.echo(f"{loaded.name}: {sources} → {planned.run.path}")
+    click.echo()
+    for name, rule in loaded.rules.items():
+        click.echo(f"  drop where {explain_rule(rule):<36} {name}")
+    near = loaded.deduplicate.near
+    if near.enabled:
+        curve = ", ".join(
+            f"{similarity:.1f}: {match_probability(similarity, near.bands, near.rows):.1%}"
+            for similarity in (0.5, 0.7, 0.8, 0.9)
+        )
+        click.echo(f"  near-duplicates found, by similarity   {curve}")
+    click.echo()
+    for stage in planned.stages:
+        click.echo(f"  {stage.stage.name:<12} {stage.state:<9} {stage.reason}")
+    click.echo()
+    if planned.finished:
+        click.echo("Nothing to do.")
+    else:
+        click.echo(f"Next: pangu run {recipe} --out {planned.run.path}")
+
+
+@click.command(context_settings={"ignore_unknown_options": False})
+@RECIPE_ARGUMENT
+@click.option("--out", "run_path", required=True, metavar="RUN", help="Run directory.")
+@click.option("--workers", default=1, type=click.IntRange(1), help="Local processes.")
+@click.option("--runner", default=None, help="Beam runner; by default stages run on this machine.")
+@OVERRIDES
+@click.argument("runner_options", nargs=-1, type=click.UNPROCESSED)
+def run(
+    recipe: Path,
+    run_path: str,
+    workers: int,
+    runner: str | None,
+    overrides: tuple[str, ...],
+    runner_options: tuple[str, ...],
+) -> None:
+    """Turn RECIPE into a corpus, a tokenizer, shards and a report in RUN.
+
+    Finished stages are reused, so the same command goes on after an interruption and does nothing
+    when there is nothing to do. Options of a Beam runner follow after `--`.
+
+    \b
+    Example:
+      pangu run recipes/demo.yaml --out demo/run --workers 2
+    """
+    from pipeline.execution import LOCAL_RUNNER, Execution
+    from pipeline.recipe import load_recipe
+    from pipeline.run import execute, make_plan
+    from pipeline.run_directory import RunDirectory
+
+    started = time.monotonic()
+    planned = make_plan(load_recipe(recipe, overrides), RunDirectory(run_path))
+    already_finished = planned.finished
+    execution = Execution(runner or LOCAL_RUNNER, workers, runner_options)
+    try:
+        manifests = execute(planned, execution, _Printer())
+    except KeyboardInterrupt:
+        raise UserError(
+            "interrupted; finished parts are kept: the same command goes on from here"
+        ) from None
+    finally:
+        execution.close()
+    if already_finished:
+        click.echo(f"Nothing to do: every stage of {run_path} is finished.")
+    else:
+        click.echo(f"Finished in {time.monotonic() - started:.0f} s.")
+    _print_results(run_path, manifests)
+
+
+@click.command()
+@click.argument("run_path", metavar="RUN")
+def status(run_path: str) -> None:
+    """Show how far RUN is: each stage with its documents, time and speed.
+
+    \b
+    Example:
+      pangu status demo/run
+    """
+    from pipeline.run_directory import CURRENT, RunDirectory
+
+    directory = RunDirectory(run_path)
+    manifests = {manifest["stage"]: manifest for manifest in directory.current_manifests()}
+    for stage in directory.read_record(CURRENT)["stages"]:
+        if stage in manifests:
+            click.echo(f"  {stage:<12} finished  {_summary(manifests[stage])}")
+        else:
+            done = len(directory.finished_parts(stage))
+            note = f"{done} input files done" if done else ""
+            click.echo(f"  {stage:<12} open      {note}".rstrip())
+
+
+@click.command()
+@click.argument("run_path", metavar="RUN")
+@click.argument("document", metavar="ID")
+@click.option("--characters", default=500, type=click.IntRange(0), help="Text to show.")
+def inspect(run_path: str, document: str, characters: int) -> None:
+    """Show the life of one document of RUN: ID is an id, the start of one, or a URL.
+
+    \b
+    Example:
+      pangu inspect demo/run 3f2a91c0
+    """
+    from pipeline.inspect import describe
+    from pipeline.run_directory import RunDirectory
+
+    for line in describe(RunDirectory(run_path), document, characters):
+        click.echo(line)
+
+
+class _Printer:
+    """Prints a line when a stage ends, and on a terminal a live line while it runs."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        self._started = 0.0
+
+    def stage_starts(self, planned: PlannedStage) -> None:
+        self._started = time.monotonic()
+        if self._live:
+            self._line(f"  {planned.stage.name:<12} {planned.reason}")
+
+    def parts_done(self, stage: str, done: int, total: int) -> None:
+        if not self._live:
+            return
+        seconds = time.monotonic() - self._started
+        left = f", about {seconds / done * (total - done):.0f} s left" if 0 < done < total else ""
+        self._line(f"  {stage:<12} {done} of {total} files, {seconds:.0f} s{left}")
+
+    def stage_ends(self, stage: str, manifest: Mapping[str, Any]) -> None:
+        if self._live:
+            self._line("")
+        click.echo(f"  {stage:<12} {_summary(manifest)}")
+
+    def _line(self, text: str) -> None:
+        click.echo(f"\r\x1b[K{text}", nl=False)
+
+
+def _summary(manifest: Mapping[str, Any]) -> str:
+    seconds = f"{manifest['resources']['wall_seconds']:.1f} s"
+    if not manifest["books"]:
+        return seconds
+    totals = {"in": 0, "kept": 0, "bytes": 0}
+    for books in manifest["books"].values():
+        totals["in"] += books["in"]["documents"]
+        totals["kept"] += books["kept"]["documents"]
+        totals["bytes"] += books["in"]["bytes"]
+    rate = totals["bytes"] / 1e6 / max(manifest["resources"]["wall_seconds"], 1e-3)
+    return f"{totals['in']:>9,} in {totals['kept']:>9,} kept   {seconds:>8} {rate:8.1f} MB/s"
+
+
+def _print_results(run_path: str, manifests: list[dict[str, Any]]) -> None:
+    facts = {manifest["stage"]: manifest["facts"] for manifest in manifests}
+    shards = facts["shards"]
+    click.echo(f"  corpus      {run_path}/corpus/        {shards['documents']:,} documents")
+    click.echo(f"  tokenizer   {run_path}/tokenizer/")
+    click.echo(f"  shards      {run_path}/shards/        {shards['tokens']:,} tokens")
+    click.echo(f"  report      {run_path}/report/index.html")
+    click.echo(f"Next: pangu train {run_path}/pretrain.yaml")

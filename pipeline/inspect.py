@@ -1,0 +1,201 @@
+"""The life of one document of a run: where it was read, what each stage found, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.compute as pc
+import yaml
+
+from filters.rules import Rule, explain_rule
+from filters.signals import SIGNALS
+from pangu_settings import UserError
+from pipeline import storage
+from pipeline.run_directory import RECIPE, RunDirectory
+from pipeline.tables import read_batches, read_table, table_path
+
+SHORTEST_PREFIX = 6
+MEMBERS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a document was found: table of the extract stage, part and row."""
+
+    table: str
+    part: str
+    row: int
+    id: str
+
+
+def find_document(run: RunDirectory, wanted: str) -> Place:
+    """Finds a document by id, by the start of its id, or by its exact URL.
+
+    Raises:
+      UserError: there is none, or the start of an id fits several.
+    """
+    found: list[Place] = []
+    folder = run.current_folder("extract")
+    by_url = "://" in wanted
+    if not by_url and len(wanted) < SHORTEST_PREFIX:
+        raise UserError(f"'{wanted}': give at least {SHORTEST_PREFIX} digits of an id, or a URL")
+    for table in ("documents", "dropped"):
+        for name in storage.list_files(storage.join(folder, table), ".parquet"):
+            part = name.removesuffix(".parquet")
+            columns = read_table(table_path(folder, table, part), ["id", "url"])
+            if by_url:
+                hits = pc.equal(columns.column("url"), wanted)
+            else:
+                hits = pc.starts_with(columns.column("id"), wanted)
+            for row in pc.indices_nonzero(hits).to_pylist():
+                found.append(Place(table, part, row, columns.column("id")[row].as_py()))
+    if not found:
+        raise UserError(
+            f"'{wanted}': no document of {run.path} has that id or URL; "
+            "ids are in corpus/*.parquet, dropped/*.parquet and the report"
+        )
+    if len(found) > 1:
+        shown = ", ".join(place.id for place in found[:5])
+        raise UserError(f"'{wanted}' fits {len(found)} documents: {shown}; give a whole id")
+    return found[0]
+
+
+def describe(run: RunDirectory, wanted: str, characters: int = 500) -> Iterator[str]:
+    """Yields the lines that `pangu inspect` prints.
+
+    Args:
+      run: the run directory.
+      wanted: id, start of an id, or URL.
+      characters: how much of the text to show.
+
+    Raises:
+      UserError: see find_document.
+    """
+    place = find_document(run, wanted)
+    row = _row(table_path(run.current_folder("extract"), place.table, place.part), place.row)
+    yield f"id           {row['id']}"
+    yield f"url          {row['url']}"
+    yield f"title        {row['title']}"
+    yield f"source       {row['source']}: {row['file']} at offset {row['offset']:,}"
+    if place.table == "dropped":
+        yield f"extract      dropped by {row['rule']}: {row['value']} (passes: {row['limit']})"
+        return
+    yield f"captured     {row['captured_at'] or 'unknown'}"
+    yield f"extract      {_extraction(row)}"
+    cleaned = _row(table_path(run.current_folder("clean"), "documents", place.part), place.row)
+    yield f"clean        {_cleaning(row, cleaned)}"
+    signals = _row(table_path(run.current_folder("measure"), "signals", place.part), place.row)
+    rules = _rules(run, row["source"])
+    for index, line in enumerate(_measurements(signals, rules)):
+        yield f"{'measure' if index == 0 else '':<13}{line}"
+    verdict = _row(table_path(run.current_folder("decide"), "verdicts", place.part), place.row)
+    if not verdict["kept"]:
+        value, limit = verdict["value"], verdict["limit"]
+        yield f"decide       dropped by {verdict['rule']}: {value:.6g} (limit {limit:.6g})"
+    else:
+        yield f"decide       kept by all {len(rules)} rules; quality {verdict['quality']:.3f}"
+        merge = _row(
+            table_path(run.current_folder("deduplicate"), "verdicts", place.part), place.row
+        )
+        yield from _cluster(run, merge)
+        if merge["kept"]:
+            yield from _placement(run, place)
+    yield "text"
+    text = cleaned["text"]
+    yield from (f"  {line}" for line in text[:characters].splitlines())
+    if len(text) > characters:
+        yield f"  … {len(text) - characters:,} more characters"
+
+
+def _extraction(row: dict[str, Any]) -> str:
+    encoding = row["encoding"] or "text as given"
+    repaired = f", {row['replaced']} characters could not be decoded" if row["replaced"] else ""
+    return (
+        f"{row['content_type'] or 'no content type'}, {encoding}{repaired}; "
+        f"{row['raw_bytes']:,} bytes → {len(row['text']):,} characters of text"
+    )
+
+
+def _cleaning(before: dict[str, Any], after: dict[str, Any]) -> str:
+    prefix = "removed_"
+    removed = [
+        f"{count} {name.removeprefix(prefix)}"
+        for name, count in after.items()
+        if name.startswith(prefix) and count
+    ]
+    lines = f"; lines taken out: {', '.join(removed)}" if removed else ""
+    return f"{len(before['text']):,} → {len(after['text']):,} characters{lines}"
+
+
+def _measurements(signals: dict[str, Any], rules: dict[str, Rule]) -> Iterator[str]:
+    for name, signal in SIGNALS.items():
+        value = signals[name]
+        shown = f"{value:,}" if signal.dtype == "int32" else f"{value:.3f}"
+        limits = "; ".join(explain_rule(rule) for rule in rules.values() if rule.signal == name)
+        yield f"{name:<26}{shown:>10}" + (f"   dropped where {limits}" if limits else "")
+
+
+def _rules(run: RunDirectory, source: str) -> dict[str, Rule]:
+    with storage.open_read(run.join(RECIPE)) as file:
+        recipe = yaml.safe_load(file.read())
+    rules = {name: Rule(**rule) for name, rule in recipe.get("rules", {}).items()}
+    applied = next(entry for entry in recipe["sources"] if entry["name"] == source)["rules"]
+    return rules if applied == "all" else {n: r for n, r in rules.items() if n in applied}
+
+
+def _cluster(run: RunDirectory, merge: dict[str, Any]) -> Iterator[str]:
+    if merge["cluster_size"] == 1:
+        yield "deduplicate  unique"
+        return
+    others = [m for m in _cluster_members(run, merge["cluster_id"]) if m["id"] != merge["id"]]
+    if merge["merged_into"]:
+        yield (
+            f"deduplicate  merged into {merge['merged_into']} ({merge['kind']}); "
+            f"{merge['cluster_size']} documents in the cluster"
+        )
+    else:
+        yield f"deduplicate  kept as the best of {merge['cluster_size']} duplicates"
+    for member in others[:MEMBERS_SHOWN]:
+        yield f"{'':<13}{member['id']} {member['kind']}"
+    if len(others) > MEMBERS_SHOWN:
+        yield f"{'':<13}… {len(others) - MEMBERS_SHOWN} more"
+
+
+def _cluster_members(run: RunDirectory, cluster: str) -> list[dict[str, Any]]:
+    path = storage.join(run.current_folder("deduplicate"), "clusters.parquet")
+    table = read_table(path, ["id", "survivor", "kind"])
+    members: list[dict[str, Any]] = table.filter(
+        pc.equal(table.column("survivor"), cluster)
+    ).to_pylist()
+    return members
+
+
+def _placement(run: RunDirectory, place: Place) -> Iterator[str]:
+    merges = read_table(
+        table_path(run.current_folder("deduplicate"), "verdicts", place.part), ["kept"]
+    )
+    position = pc.sum(merges.column("kept").slice(0, place.row)).as_py() or 0
+    yield f"mix          corpus/{place.part}.parquet, row {position}"
+    shards = storage.read_json_or_none(run.join("shards", "index.json"))
+    if shards is None:
+        return
+    first = 0
+    for shard in shards["shards"]:
+        if shard["name"].rpartition("-")[0] != place.part:
+            continue
+        if position < first + shard["documents"]:
+            yield f"shards       shards/{shard['name']}.bin, document {position - first}"
+            return
+        first += shard["documents"]
+
+
+def _row(path: str, row: int) -> dict[str, Any]:
+    first = 0
+    for batch in read_batches(path):
+        if row < first + batch.num_rows:
+            result: dict[str, Any] = batch.slice(row - first, 1).to_pylist()[0]
+            return result
+        first += batch.num_rows
+    raise IndexError(f"{path}: no row {row}")

@@ -1,0 +1,350 @@
+"""Reads what the report shows out of a run directory, batch by batch and in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import storage
+from pipeline.ledger import Books
+from pipeline.recipe import Recipe
+from pipeline.report.sample import Histogram, LargestRows, RowSample, ValueRange
+from pipeline.tables import read_batches, row_count
+
+# Only short columns are read, so batches may hold many rows.
+ROWS = 16_384
+# 1 to 10,000,000 characters, eight bins in each power of ten.
+LENGTH_EDGES = np.logspace(0, 7, 57)
+QUALITY_BINS = 40
+KEPT, MERGED, DROPPED = "kept", "merged", "dropped"
+OUTCOMES = (KEPT, MERGED, DROPPED)
+LARGEST_CLUSTERS = 10
+CLUSTER_MEMBERS = 3
+DEAD_LETTER_EXAMPLES = 5
+# Page text has no bound; what the report shows of it has.
+TITLE_CHARACTERS = 100
+URL_CHARACTERS = 200
+VALUE_CHARACTERS = 80
+EXCERPT_CHARACTERS = 120
+
+Encodings = Mapping[str, Mapping[str, Mapping[str, int]]]
+
+
+@dataclass(frozen=True)
+class StageBooks:
+    """The books of one stage: source -> what came in and how it ended."""
+
+    stage: str
+    sources: Mapping[str, Books]
+
+
+@dataclass(frozen=True)
+class Example:
+    """What the report shows of one document; every text is cut to a bounded length."""
+
+    id: str
+    url: str
+    title: str
+    source: str
+    value: str
+    limit: str
+    excerpt: str
+    characters: int
+
+
+@dataclass(frozen=True)
+class DropReason:
+    """Documents that left for one reason, with a sample of them."""
+
+    stage: str
+    verdict: str
+    rule: str
+    documents: int
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A document of the corpus and some of the duplicates that were merged into it."""
+
+    id: str
+    title: str
+    url: str
+    size: int
+    members: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Duplicate clusters of two or more documents.
+
+    Attributes:
+      by_size: (smallest size, largest size, clusters, documents merged away), rising.
+      largest: the largest clusters.
+    """
+
+    by_size: tuple[tuple[int, int, int, int], ...]
+    largest: tuple[Cluster, ...]
+
+
+@dataclass(frozen=True)
+class DeadLetters:
+    """Dead letters of one error: how many, and some with their place."""
+
+    error: str
+    count: int
+    examples: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """A file or folder of the run that a reader may open; `rows` is None where it has none."""
+
+    path: str
+    rows: int | None
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """Everything that the report and the data card show.
+
+    Attributes:
+      recipe: the resolved recipe.
+      stages: the ledger, in the order of the stages.
+      reasons: by stage and reason, most documents first within a stage.
+      lengths: characters of kept, merged and dropped documents that have a text.
+      qualities: quality score of the same; None if no document has one.
+      captured: earliest and latest capture time of the corpus, None where unknown.
+      encodings: source -> encoding -> {"pages", "repaired"}.
+      shards: content of shards/index.json.
+      tokenizer: content of tokenizer/facts.json.
+      files: results in the run directory.
+    """
+
+    recipe: Recipe
+    stages: tuple[StageBooks, ...]
+    reasons: tuple[DropReason, ...]
+    lengths: Histogram
+    qualities: Histogram | None
+    clusters: Clusters
+    captured: tuple[datetime | None, datetime | None]
+    dead_letters: tuple[DeadLetters, ...]
+    encodings: Encodings
+    shards: Mapping[str, Any]
+    tokenizer: Mapping[str, Any]
+    files: tuple[ResultFile, ...]
+
+
+def gather_report(run: str, recipe: Recipe, encodings: Encodings) -> ReportInput:
+    """Reads a finished run's files.
+
+    Args:
+      run: the run directory, a local path or a URL.
+      recipe: the recipe that the run executed.
+      encodings: source -> encoding met -> {"pages": n, "repaired": n}.
+
+    Raises:
+      UserError: a file of the run is missing or damaged.
+    """
+    ledger = storage.read_json(storage.join(run, "ledger.json"))
+    corpus = _read_corpus(run)
+    reasons, members = _read_dropped(run, recipe.report.examples, corpus)
+    return ReportInput(
+        recipe=recipe,
+        stages=tuple(_stage_books(entry) for entry in ledger["stages"]),
+        reasons=reasons,
+        lengths=corpus.lengths,
+        qualities=corpus.qualities,
+        clusters=_clusters(corpus, members),
+        captured=(corpus.captured.smallest, corpus.captured.largest),
+        dead_letters=_read_dead_letters(run),
+        encodings=encodings,
+        shards=storage.read_json(storage.join(run, "shards", "index.json")),
+        tokenizer=storage.read_json(storage.join(run, "tokenizer", "facts.json")),
+        files=tuple(_result_files(run)),
+    )
+
+
+def _stage_books(entry: Mapping[str, Any]) -> StageBooks:
+    books = {name: Books.from_json(content) for name, content in entry["sources"].items()}
+    return StageBooks(entry["stage"], books)
+
+
+class _Corpus:
+    """What is gathered from the corpus; the histograms go on to take in the dropped documents."""
+
+    def __init__(self, quality_edges: np.ndarray | None) -> None:
+        self.lengths = Histogram.empty(LENGTH_EDGES, OUTCOMES)
+        self.qualities = None
+        if quality_edges is not None:
+            self.qualities = Histogram.empty(quality_edges, OUTCOMES)
+        self.captured = ValueRange()
+        self.largest = LargestRows(LARGEST_CLUSTERS, "cluster_size")
+        # Sizes are counted exactly: there are few different ones.
+        self.cluster_sizes: dict[int, int] = {}
+
+    def count(self, outcome: str, batch: pa.RecordBatch) -> None:
+        """Adds a batch with the columns `characters` and `quality` to the histograms."""
+        self.lengths.add(outcome, batch.column("characters"))
+        if self.qualities is not None:
+            self.qualities.add(outcome, batch.column("quality"))
+
+
+def _read_corpus(run: str) -> _Corpus:
+    corpus = _Corpus(_quality_edges(run))
+    columns = ["id", "url", "title", "captured_at", "characters", "quality", "cluster_size"]
+    for batch in _batches(run, "corpus", columns):
+        corpus.count(KEPT, batch)
+        corpus.captured.add(batch.column("captured_at"))
+        shared = batch.filter(pc.greater(batch.column("cluster_size"), 1))
+        corpus.largest.offer(shared.select(["id", "url", "title", "cluster_size"]))
+        for entry in pc.value_counts(shared.column("cluster_size")).to_pylist():
+            size = entry["values"]
+            corpus.cluster_sizes[size] = corpus.cluster_sizes.get(size, 0) + entry["counts"]
+    return corpus
+
+
+def _quality_edges(run: str) -> np.ndarray | None:
+    """Edges of equal bins over the qualities met; None if there are none."""
+    found = ValueRange()
+    for table in ("corpus", "dropped"):
+        for batch in _batches(run, table, ["quality"]):
+            found.add(batch.column("quality"))
+    if found.smallest is None:
+        return None
+    # A width of nothing would leave no bin to fall into.
+    width = max(found.largest - found.smallest, 1e-6)
+    return np.linspace(found.smallest, found.smallest + width, QUALITY_BINS + 1)
+
+
+def _read_dropped(
+    run: str, examples: int, corpus: _Corpus
+) -> tuple[tuple[DropReason, ...], dict[str, RowSample]]:
+    """Samples every reason, and the duplicates that were merged into the largest clusters."""
+    samples: dict[tuple[str, str, str], RowSample] = {}
+    members = {row["id"]: RowSample(CLUSTER_MEMBERS) for row in corpus.largest.rows()}
+    columns = ["id", "url", "title", "source", "stage", "verdict", "rule", "value", "limit"]
+    columns += ["merged_into", "characters", "quality", "excerpt"]
+    for batch in _batches(run, "dropped", columns):
+        for reason, rows in _by_columns(batch, ("stage", "verdict", "rule")):
+            sample = samples.setdefault(reason, RowSample(examples))
+            sample.offer(rows, rows.column("id").to_pylist())
+            # Pages that extract dropped have no text to measure.
+            if reason[0] != "extract":
+                corpus.count(MERGED if reason[1] == "merged" else DROPPED, rows)
+        for survivor, sample in members.items():
+            merged = batch.filter(pc.equal(batch.column("merged_into"), survivor))
+            sample.offer(merged, merged.column("id").to_pylist())
+    reasons = [
+        DropReason(*reason, sample.offered, tuple(map(_example, sample.rows())))
+        for reason, sample in samples.items()
+    ]
+    order = {stage: place for place, stage in enumerate(("extract", "decide", "deduplicate"))}
+    reasons.sort(key=lambda r: (order.get(r.stage, len(order)), r.stage, -r.documents, r.rule))
+    return tuple(reasons), members
+
+
+def _by_columns(
+    batch: pa.RecordBatch, names: tuple[str, str, str]
+) -> Iterator[tuple[tuple[str, str, str], pa.RecordBatch]]:
+    """Splits a batch by the values of three text columns."""
+    separator = "\0"
+    keys = pc.binary_join_element_wise(*(batch.column(name) for name in names), separator)
+    for key in pc.unique(keys).to_pylist():
+        first, second, third = key.split(separator)
+        yield (first, second, third), batch.filter(pc.equal(keys, key))
+
+
+def _example(row: Mapping[str, Any]) -> Example:
+    return Example(
+        id=row["id"],
+        url=shorten(row["url"], URL_CHARACTERS),
+        title=shorten(row["title"], TITLE_CHARACTERS),
+        source=row["source"],
+        value=shorten(row["value"], VALUE_CHARACTERS),
+        limit=shorten(row["limit"], VALUE_CHARACTERS),
+        excerpt=shorten(row["excerpt"], EXCERPT_CHARACTERS),
+        characters=row["characters"],
+    )
+
+
+def shorten(text: str, most: int) -> str:
+    """The text on one line, cut to `most` characters with an ellipsis where it is longer."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def _clusters(corpus: _Corpus, members: Mapping[str, RowSample]) -> Clusters:
+    largest = tuple(
+        Cluster(
+            id=row["id"],
+            title=shorten(row["title"], TITLE_CHARACTERS),
+            url=shorten(row["url"], URL_CHARACTERS),
+            size=row["cluster_size"],
+            members=tuple(map(_example, members[row["id"]].rows())),
+        )
+        for row in corpus.largest.rows()
+    )
+    classes: dict[int, list[int]] = {}
+    for size, clusters in corpus.cluster_sizes.items():
+        # Classes 2, 3–4, 5–8, 9–16, …: each twice as wide as the one before.
+        counts = classes.setdefault((size - 1).bit_length(), [0, 0])
+        counts[0] += clusters
+        counts[1] += clusters * (size - 1)
+    by_size = tuple(
+        (2 ** (power - 1) + 1, 2**power, counts[0], counts[1])
+        for power, counts in sorted(classes.items())
+    )
+    return Clusters(by_size, largest)
+
+
+def _read_dead_letters(run: str) -> tuple[DeadLetters, ...]:
+    samples: dict[str, RowSample] = {}
+    columns = ["source", "file", "offset", "stage", "error", "detail"]
+    for batch in _batches(run, "dead_letters", columns):
+        for error in pc.unique(batch.column("error")).to_pylist():
+            rows = batch.filter(pc.equal(batch.column("error"), error))
+            places = [f"{r['source']}\0{r['file']}\0{r['offset']}" for r in rows.to_pylist()]
+            samples.setdefault(error, RowSample(DEAD_LETTER_EXAMPLES)).offer(rows, places)
+    letters = [
+        DeadLetters(error, sample.offered, tuple(map(_dead_letter, sample.rows())))
+        for error, sample in samples.items()
+    ]
+    return tuple(sorted(letters, key=lambda letter: (-letter.count, letter.error)))
+
+
+def _dead_letter(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        **row,
+        "file": shorten(row["file"], URL_CHARACTERS),
+        "detail": shorten(row["detail"], URL_CHARACTERS),
+    }
+
+
+def _batches(run: str, table: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    folder = storage.join(run, table)
+    for name in storage.list_files(folder, ".parquet"):
+        yield from read_batches(storage.join(folder, name), columns, ROWS)
+
+
+def _result_files(run: str) -> Iterator[ResultFile]:
+    for table in ("corpus", "dropped", "dead_letters"):
+        folder = storage.join(run, table)
+        paths = [storage.join(folder, name) for name in storage.list_files(folder, ".parquet")]
+        rows = sum(row_count(path) for path in paths)
+        yield ResultFile(f"{table}/", rows, sum(storage.size(path) for path in paths))
+    for path in (
+        "tokenizer/tokenizer.model",
+        "tokenizer/facts.json",
+        "shards/index.json",
+        "ledger.json",
+        "recipe.yaml",
+    ):
+        yield ResultFile(path, None, storage.size(storage.join(run, path)))

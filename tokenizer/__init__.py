@@ -16,16 +16,29 @@ from tokenizer.shards import (
     write_index,
     write_shards,
 )
+from tokenizer.tokenizer import Encoded, Tokenizer
+from tokenizer.vocabulary import (
+    TrainedVocabulary,
+    VocabularyFacts,
+    VocabularySettings,
+    train_vocabulary,
+)
 
 __all__ = [
+    "Encoded",
     "Shard",
     "ShardError",
     "ShardFacts",
     "ShardIndex",
     "ShardSet",
     "ShardWriter",
+    "Tokenizer",
     "TokenizerFacts",
+    "TrainedVocabulary",
+    "VocabularyFacts",
+    "VocabularySettings",
     "token_dtype",
+    "train_vocabulary",
     "write_index",
     "write_shards",
 ]

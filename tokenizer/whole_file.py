@@ -15,6 +15,9 @@ from pydantic import Field
 
 from pangu_settings import Settings
 
+# Ending of the hidden files that a killed writer leaves behind.
+PARTIAL_SUFFIX = ".part"
+
 
 class FileFacts(Settings):
     """What identifies the content of one file."""
@@ -47,7 +50,7 @@ class WholeFile:
         folder.mkdir(parents=True, exist_ok=True)
         name = Path(self._target).name
         # The random name keeps two writers of one file apart, such as a task and its retry.
-        self._partial = folder / f".{name}.{uuid.uuid4().hex}.part"
+        self._partial = folder / f".{name}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}"
         self._stream = self._partial.open("xb")
         self._sum = hashlib.sha256()
         self._bytes = 0

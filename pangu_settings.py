@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
@@ -57,7 +58,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     try:
         # The loader derives from SafeLoader: no tags that build Python objects.
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except FileNotFoundError:
         near = _nearest(path.name, (p.name for p in path.parent.glob("*.y*ml")))
         raise SettingsError(f"{path}: no such file{near}") from None
@@ -138,7 +139,7 @@ def validate(model: type[SettingsType], content: Mapping[str, Any], origin: str)
 def load(
     model: type[SettingsType], path: str | Path, overrides: Iterable[str] = ()
 ) -> SettingsType:
-    """Reads, overrides and validates one settings file; see read_yaml, apply_overrides, validate."""
+    """Reads, overrides and validates one settings file; raises SettingsError."""
     return validate(model, apply_overrides(read_yaml(path), overrides), str(path))
 
 
@@ -165,24 +166,32 @@ def _is_union_label(part: Any) -> bool:
 
 
 def _model_at(model: type[BaseModel], location: Iterable[Any]) -> type[BaseModel] | None:
-    current: Any = model
+    """The settings class that a place within a model belongs to."""
+    annotation: Any = model
     for part in location:
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(str(part))
-            current = _first_model(field.annotation) if field else None
-    return current if isinstance(current, type) and issubclass(current, BaseModel) else None
+        owner = _only_model(annotation)
+        if owner is not None:
+            field = owner.model_fields.get(str(part))
+            annotation = field.annotation if field else None
+        else:
+            # An element of a list or a value of a mapping.
+            annotation = next(reversed(get_args(_without_none(annotation))), None)
+    return _only_model(annotation)
 
 
-def _first_model(annotation: Any) -> Any:
-    """The settings class inside `X | None`, `list[X]`, `dict[str, X]`."""
+def _only_model(annotation: Any) -> type[BaseModel] | None:
+    """The settings class that an annotation such as `X` or `X | None` names directly."""
+    annotation = _without_none(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if get_origin(annotation) in (Union, list, tuple, dict) or get_args(annotation):
-        for argument in get_args(annotation):
-            found = _first_model(argument)
-            if found is not None:
-                return found
     return None
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, UnionType):
+        members = [member for member in get_args(annotation) if member is not type(None)]
+        return members[0] if len(members) == 1 else annotation
+    return annotation
 
 
 def _nearest(name: str, valid: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""MinHash signatures over character shingles, and the band keys that bring near-duplicates together.
+"""MinHash signatures over character shingles, and the band keys by which near-duplicates meet.
 
 Shingles are runs of characters, not words: Chinese has no spaces, and a segmenter would cost more
 than everything else. Only letters and digits count (of any script, in NFKC form and lower case), so

@@ -1,4 +1,4 @@
-"""Stage *decide*: the recipe's rules over the signals. Columns only, so a changed limit is cheap."""
+"""Stage *decide*: the recipe's rules over the signals. Columns only: a changed limit is cheap."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-
 from filters.rules import Rule, apply_rules
+
 from pipeline.parts import Part, PartOutput
 from pipeline.recipe import Recipe
 from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts

@@ -81,7 +81,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class FindDuplicates(beam.PTransform):  # type: ignore[misc]
+class FindDuplicates(beam.PTransform):
     """Parts -> files of edges between documents that share a content hash or a band key."""
 
     inputs: Inputs
@@ -103,7 +103,7 @@ class FindDuplicates(beam.PTransform):  # type: ignore[misc]
         )
 
 
-class _PackKeys(beam.DoFn):  # type: ignore[misc]
+class _PackKeys(beam.DoFn):
     """Yields ((band, prefix), packed rows of key words and ordinal) for one part."""
 
     def __init__(self, inputs: Inputs, settings: Deduplicate, prefixes: int) -> None:
@@ -137,7 +137,7 @@ class _PackKeys(beam.DoFn):  # type: ignore[misc]
             yield (band, int(prefix)), rows[prefixes == prefix].tobytes()
 
 
-class _ConnectEqualKeys(beam.DoFn):  # type: ignore[misc]
+class _ConnectEqualKeys(beam.DoFn):
     """Finds the buckets of one block and writes their edges to a file named after the block."""
 
     def __init__(self, bands: int, folder: str) -> None:
@@ -181,16 +181,15 @@ class MergePart:
             row = member["ordinal"] - first
             survivor[row], kind[row] = member["survivor"], member["kind"]
             size[row] = member["cluster_size"]
-        kept = np.array([k and s == i for k, s, i in zip(came_in, survivor, ids, strict=True)], bool)
+        kept = np.array(
+            [k and s == i for k, s, i in zip(came_in, survivor, ids, strict=True)], bool
+        )
         self._count(verdicts, came_in, kept, kind, output)
         arrays = [
             pa.array(ids, pa.string()),
             pa.array(kept),
             pa.array(
-                [
-                    s if c and not k else ""
-                    for s, c, k in zip(survivor, came_in, kept, strict=True)
-                ],
+                [s if c and not k else "" for s, c, k in zip(survivor, came_in, kept, strict=True)],
                 pa.string(),
             ),
             pa.array(kind, pa.string()),
@@ -251,9 +250,11 @@ def _find_edges(
     prefixes = max(1, documents * 24 // BLOCK_BYTES)
     storage.delete(storage.join(folder, EDGES))
     execution.run(
-        lambda root: root
-        | "Parts" >> beam.Create(list(ordered))
-        | "Find" >> FindDuplicates(inputs, settings, prefixes, folder)
+        lambda root: (
+            root
+            | "Parts" >> beam.Create(list(ordered))
+            | "Find" >> FindDuplicates(inputs, settings, prefixes, folder)
+        )
     )
     found = [np.empty((0, 2), np.uint64)]
     for name in storage.list_files(storage.join(folder, EDGES), ".edges"):
@@ -265,7 +266,7 @@ def _find_edges(
 
 def _write_clusters(
     path: str, edges: np.ndarray, ordered: Sequence[OrderedPart], inputs: Inputs
-) -> storage.FileFacts:
+) -> storage.ListedFile:
     """Writes one row for each document that has a duplicate, by ordinal."""
     ordinals, labels = components(edges)
     ids, quality, hashes = _columns_of(ordinals, ordered, inputs)
@@ -323,6 +324,4 @@ def _run(run: StageRun) -> Outcome:
     return Outcome(books, [*files, clusters])
 
 
-STAGE = Stage(
-    name=NAME, module=__name__, needs=("measure", "decide"), settings=_settings, run=_run
-)
+STAGE = Stage(name=NAME, module=__name__, needs=("measure", "decide"), settings=_settings, run=_run)

@@ -8,6 +8,7 @@ multi-process mode. On any other runner one pipeline holds all parts.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import multiprocessing
 import re
@@ -31,7 +32,7 @@ TASKS_PER_WORKER = 8
 
 
 @dataclass(frozen=True)
-class MapParts(beam.PTransform):  # type: ignore[misc]
+class MapParts(beam.PTransform):
     """Applies a PartTransform to every part and commits each part's outputs.
 
     Only file references travel through the pipeline; documents go from file to file.
@@ -49,7 +50,7 @@ class MapParts(beam.PTransform):  # type: ignore[misc]
         )
 
 
-class _ProcessPart(beam.DoFn):  # type: ignore[misc]
+class _ProcessPart(beam.DoFn):
     def __init__(self, transform: PartTransform, folder: str, step: str) -> None:
         self._transform = transform
         self._folder = folder
@@ -180,4 +181,4 @@ def _divide(parts: Sequence[Part], workers: int) -> list[list[Part]]:
     """Cuts the parts into consecutive tasks of about equal number."""
     tasks = min(len(parts), workers * TASKS_PER_WORKER)
     bounds = [len(parts) * i // tasks for i in range(tasks + 1)]
-    return [list(parts[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [list(parts[a:b]) for a, b in itertools.pairwise(bounds)]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from filters.encoding import UndecodableError, decode_page
+from pipeline.reading import Damage, ReadLimits, Record, TextFields, read_records
+
 from filters.main_text import ExtractionError, extract_main_text
 from pipeline import storage
 from pipeline.documents import (
@@ -22,7 +24,6 @@ from pipeline.documents import (
     document_id,
 )
 from pipeline.parts import Part, PartOutput
-from pipeline.reading import Damage, ReadLimits, Record, TextFields, read_records
 from pipeline.recipe import Recipe, Source
 from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
 from pipeline.tables import RowBuffer

@@ -98,9 +98,7 @@ class AssemblePart:
         self, documents: pa.RecordBatch, verdicts: pa.Table, merges: pa.Table, output: PartOutput
     ) -> None:
         rows = []
-        joined = zip(
-            documents.to_pylist(), verdicts.to_pylist(), merges.to_pylist(), strict=True
-        )
+        joined = zip(documents.to_pylist(), verdicts.to_pylist(), merges.to_pylist(), strict=True)
         for document, verdict, merge in joined:
             merged = bool(merge["merged_into"])
             rows.append(

@@ -70,7 +70,7 @@ class PartOutput:
         self._step = step
         self._part = part
         self._tables: dict[str, TableWriter] = {}
-        self._files: list[storage.FileFacts] = []
+        self._files: list[storage.ListedFile] = []
 
     def write(self, table: str, batch: pa.RecordBatch, schema: pa.Schema) -> None:
         """Adds rows to one of the part's tables, `<folder>/<table>/<part>.parquet`."""
@@ -83,7 +83,7 @@ class PartOutput:
             self._tables[table] = TableWriter(path, schema).__enter__()
         return self._tables[table]
 
-    def add_file(self, facts: storage.FileFacts) -> None:
+    def add_file(self, facts: storage.ListedFile) -> None:
         """Records a file that the transform wrote itself; its path is relative to the folder."""
         self._files.append(facts)
 

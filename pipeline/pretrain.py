@@ -41,8 +41,6 @@ def write_pretrain_settings(recipe: Recipe, run: RunDirectory) -> str:
         "logging": given["logging"],
     }
     path = run.join(PRETRAIN)
-    text = HEADER.format(path=path) + yaml.safe_dump(
-        settings, allow_unicode=True, sort_keys=False
-    )
+    text = HEADER.format(path=path) + yaml.safe_dump(settings, allow_unicode=True, sort_keys=False)
     storage.write_text(path, text)
     return path

@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
-
 from filters.clean import CleanSettings
-from filters.presets import load_preset
 from filters.rules import Rule
 from filters.signals import SIGNALS
+from pipeline.reading import ReadLimits
+from pydantic import Field, field_validator, model_validator
+
+from filters.presets import load_preset
 from pangu_settings import Settings, SettingsError, apply_overrides, read_yaml, validate
 from pipeline import storage
-from pipeline.reading import ReadLimits
 from tokenizer.shards import DEFAULT_MAX_TOKENS
 from tokenizer.vocabulary import VocabularySettings
 
@@ -27,10 +27,13 @@ class Source(Settings):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="used in file names")
     paths: list[str] = Field(
-        min_length=1, description="files or patterns (*, **), local or with a protocol such as s3://"
+        min_length=1,
+        description="files or patterns (*, **), local or with a protocol such as s3://",
     )
     format: Format = "auto"
-    weight: float = Field(1.0, ge=0, description="share of training samples, relative to the others")
+    weight: float = Field(
+        1.0, ge=0, description="share of training samples, relative to the others"
+    )
     rules: Literal["all"] | list[str] = Field(
         "all", description="which of the recipe's rules apply to this source"
     )
@@ -73,14 +76,12 @@ class Shards(Settings):
     max_tokens: int = Field(DEFAULT_MAX_TOKENS, ge=1, description="most tokens in one .bin file")
 
 
-
-
 class Pretrain(Settings):
-    """Settings of `pangu train` that RUN/pretrain.yaml gets; its documentation explains the keys."""
+    """Settings of `pangu train` for RUN/pretrain.yaml; its own documentation explains the keys."""
 
-    model: dict[str, Any] = {"preset": "350M"}
+    model: dict[str, Any] = Field(default_factory=lambda: {"preset": "350M"})
     data: dict[str, Any] = Field(default_factory=dict)
-    optimisation: dict[str, Any] = {"steps": 10_000}
+    optimisation: dict[str, Any] = Field(default_factory=lambda: {"steps": 10_000})
     checkpoint: dict[str, Any] = Field(default_factory=dict)
     logging: dict[str, Any] = Field(default_factory=dict)
 
@@ -118,7 +119,9 @@ class Recipe(Settings):
         names = [source.name for source in sources]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"two sources are called '{twice[0]}'; every source needs its own name")
+            raise ValueError(
+                f"two sources are called '{twice[0]}'; every source needs its own name"
+            )
         if not any(source.weight > 0 for source in sources):
             raise ValueError("every source has weight 0; nothing would be trained on")
         return sources

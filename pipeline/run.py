@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -83,8 +83,8 @@ class Plan:
         return all(planned.state == FINISHED for planned in self.stages)
 
 
-class Listener:
-    """Hears what a run does; the command line prints it. Every method may be left as it is."""
+class Listener(Protocol):
+    """Hears what a run does; the command line prints it."""
 
     def stage_starts(self, planned: PlannedStage) -> None:
         """A stage begins."""
@@ -253,9 +253,7 @@ def _run_stage(
     outcome = stage.run(context)
     resources = {
         "wall_seconds": round(time.monotonic() - wall, 3),
-        "processor_seconds": round(
-            time.process_time() + execution.worker_seconds - processor, 3
-        ),
+        "processor_seconds": round(time.process_time() + execution.worker_seconds - processor, 3),
         "workers": execution.workers,
         "runner": execution.runner,
     }
@@ -264,9 +262,7 @@ def _run_stage(
     )
 
 
-def _manifest(
-    identity: Identity, outcome: Outcome, resources: Mapping[str, Any]
-) -> dict[str, Any]:
+def _manifest(identity: Identity, outcome: Outcome, resources: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **identity.to_json(),
         "digest": identity.digest,
@@ -299,5 +295,3 @@ def recipe_yaml(recipe: Recipe) -> str:
     content = {**recipe.model_dump(mode="json", exclude_none=True), "preset": None}
     content = {key: value for key, value in content.items() if value != {} or key == "rules"}
     return yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=100)
-
-

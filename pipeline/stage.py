@@ -32,7 +32,7 @@ class Outcome:
     """
 
     books: Mapping[str, Books]
-    files: Sequence[storage.FileFacts]
+    files: Sequence[storage.ListedFile]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -126,14 +126,14 @@ def identify(
 
 def outcome_of_parts(
     stage: str, folder: str, parts: Iterable[Part], step: str = "parts"
-) -> tuple[dict[str, Books], list[storage.FileFacts], list[dict[str, Any]]]:
+) -> tuple[dict[str, Books], list[storage.ListedFile], list[dict[str, Any]]]:
     """Gathers the records of finished parts: books by source, files, and each part's facts."""
     books: list[tuple[str, Books]] = []
-    files: list[storage.FileFacts] = []
+    files: list[storage.ListedFile] = []
     facts: list[dict[str, Any]] = []
     for part in parts:
         record = read_part_record(folder, step, part)
         books.append((part.source, Books.from_json(record["books"])))
-        files.extend(storage.FileFacts(**entry) for entry in record["files"])
+        files.extend(storage.ListedFile(**entry) for entry in record["files"])
         facts.append(record["facts"])
     return sum_books(books, stage), files, facts

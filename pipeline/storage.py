@@ -1,15 +1,15 @@
 """Files of a run, on local disk or on any object store that fsspec reaches.
 
-Every file is written whole or not at all: a killed process leaves at most a file whose name ends
-in `.partial`, which nobody reads and the next run removes.
+Every file is written whole or not at all: a killed process leaves at most a hidden `.part` file,
+which nobody reads and the next run removes.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,12 +21,14 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from pangu_settings import UserError
+from tokenizer.whole_file import PARTIAL_SUFFIX, WholeFile
 
-PARTIAL = ".partial"
+# Reasons why the place, not this program, is at fault.
+_NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 @dataclass(frozen=True)
-class FileFacts:
+class ListedFile:
     """What a manifest records of one file: path relative to its folder, size and digest."""
 
     path: str
@@ -37,36 +39,35 @@ class FileFacts:
         return asdict(self)
 
 
-class _HashingWriter:
-    """A binary file that counts and digests what passes through it."""
+class AtomicFile:
+    """A binary file, as Arrow writes to one, that appears whole when its block ends.
 
-    def __init__(self, file: BinaryIO) -> None:
+    Attributes:
+      bytes, sha256: of what was written, once the file is in place.
+    """
+
+    def __init__(self, file: WholeFile) -> None:
         self._file = file
-        self._digest = hashlib.sha256()
-        self.bytes = 0
+        self._position = 0
+        self.closed = False
+        self.bytes = -1
+        self.sha256 = ""
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        self._digest.update(view)
-        self.bytes += len(view)
         self._file.write(view)
+        self._position += len(view)
         return len(view)
 
-    def flush(self) -> None:
-        self._file.flush()
-
     def tell(self) -> int:
-        return self.bytes
+        return self._position
 
-    @property
-    def closed(self) -> bool:
-        return self._file.closed
+    def commit(self) -> None:
+        """Puts the file in place; called when the block ends."""
+        facts = self._file.commit()
+        self.bytes, self.sha256 = facts.bytes, facts.sha256
 
-    @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
-
-    # pyarrow asks a Python file for these before it writes to it.
+    # Arrow asks a file for these before it writes to it.
     def readable(self) -> bool:
         return False
 
@@ -76,8 +77,11 @@ class _HashingWriter:
     def seekable(self) -> bool:
         return False
 
+    def flush(self) -> None:
+        """Left to commit, which flushes to the disk."""
+
     def close(self) -> None:
-        """Left to atomic_writer, which owns the file."""
+        """Left to the block that opened the file."""
 
 
 def join(folder: str, *parts: str) -> str:
@@ -112,7 +116,7 @@ def size(path: str) -> int:
 
 
 def list_files(folder: str, suffix: str = "") -> list[str]:
-    """Sorted names (not paths) of the finished files directly in a folder; [] if it is not there."""
+    """Sorted names (not paths) of the finished files in a folder; [] if it is not there."""
     filesystem, name = _filesystem(folder)
     # A listing that an object store's client remembered would hide what workers just wrote.
     filesystem.invalidate_cache()
@@ -121,7 +125,7 @@ def list_files(folder: str, suffix: str = "") -> list[str]:
     except FileNotFoundError:
         return []
     names = (entry["name"].rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file")
-    return sorted(n for n in names if n.endswith(suffix) and not n.endswith(PARTIAL))
+    return sorted(n for n in names if n.endswith(suffix) and not n.startswith("."))
 
 
 def list_folders(folder: str) -> list[str]:
@@ -175,24 +179,18 @@ def open_read(path: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def write_atomically(path: str) -> Iterator[_HashingWriter]:
+def write_atomically(path: str) -> Iterator[AtomicFile]:
     """Opens a file that appears under its name only when the block ends without an exception.
-
-    The writer's `bytes` and `sha256` tell what was written.
 
     Raises:
       UserError: the disk is full or the place may not be written to.
     """
-    filesystem, name = _filesystem(path)
     try:
-        if isinstance(filesystem, LocalFileSystem):
-            with _local_writer(Path(name)) as writer:
-                yield writer
-        else:
-            with _remote_writer(filesystem, name) as writer:
-                yield writer
+        with WholeFile(path) as whole:
+            yield (file := AtomicFile(whole))
+            file.commit()
     except OSError as error:
-        if isinstance(error, FileNotFoundError):
+        if error.errno not in _NO_PLACE:
             raise
         raise UserError(
             f"{path}: cannot be written: {error.strerror or error}; "
@@ -200,36 +198,7 @@ def write_atomically(path: str) -> Iterator[_HashingWriter]:
         ) from error
 
 
-@contextmanager
-def _local_writer(target: Path) -> Iterator[_HashingWriter]:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
-    try:
-        with partial.open("wb") as file:
-            yield (writer := _HashingWriter(cast(BinaryIO, file)))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _remote_writer(filesystem: Any, name: str) -> Iterator[_HashingWriter]:
-    # An object appears when its upload is completed; a failed block never completes it.
-    file = filesystem.open(name, "wb")
-    try:
-        yield (writer := _HashingWriter(cast(BinaryIO, file)))
-        del writer
-    except BaseException:
-        discard = getattr(file, "discard", None)
-        if discard is not None:
-            discard()
-        raise
-    file.close()
-
-
-def write_json(path: str, content: Any, name: str = "") -> FileFacts:
+def write_json(path: str, content: Any, name: str = "") -> ListedFile:
     """Writes JSON with sorted keys, atomically; the same content gives the same bytes.
 
     Returns:
@@ -239,14 +208,14 @@ def write_json(path: str, content: Any, name: str = "") -> FileFacts:
     return write_text(path, text, name)
 
 
-def write_text(path: str, text: str, name: str = "") -> FileFacts:
+def write_text(path: str, text: str, name: str = "") -> ListedFile:
     """Writes UTF-8 text, atomically; returns size and digest, under `name`."""
     with write_atomically(path) as file:
         file.write(text.encode())
-    return FileFacts(name, file.bytes, file.sha256)
+    return ListedFile(name, file.bytes, file.sha256)
 
 
-def facts_of(path: str, name: str) -> FileFacts:
+def facts_of(path: str, name: str) -> ListedFile:
     """Reads a finished file and returns its size and digest, under `name`."""
     digest = hashlib.sha256()
     length = 0
@@ -254,7 +223,7 @@ def facts_of(path: str, name: str) -> FileFacts:
         while block := file.read(1 << 20):
             digest.update(block)
             length += len(block)
-    return FileFacts(name, length, digest.hexdigest())
+    return ListedFile(name, length, digest.hexdigest())
 
 
 def read_json(path: str) -> Any:
@@ -288,7 +257,7 @@ def copy(source: str, target: str) -> None:
         return
     destination = Path(name)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    partial = destination.with_name(f"{destination.name}.{os.getpid()}{PARTIAL}")
+    partial = destination.with_name(f".{destination.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     partial.unlink(missing_ok=True)
     try:
         os.link(_filesystem(source)[1], partial)
@@ -309,7 +278,7 @@ def delete_partial_files(folder: str) -> None:
     """Deletes what killed processes left half-written anywhere below a folder."""
     filesystem, name = _filesystem(folder)
     if isinstance(filesystem, LocalFileSystem) and Path(name).is_dir():
-        for path in Path(name).rglob(f"*{PARTIAL}"):
+        for path in Path(name).rglob(f".*{PARTIAL_SUFFIX}"):
             path.unlink(missing_ok=True)
 
 

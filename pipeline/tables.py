@@ -52,9 +52,9 @@ class TableWriter:
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
         self._waiting, self._waiting_bytes = [], 0
 
-    def facts(self, path: str) -> storage.FileFacts:
+    def facts(self, path: str) -> storage.ListedFile:
         """Size and digest of the finished file; valid after the writer was closed."""
-        return storage.FileFacts(path, self._file.bytes, self._file.sha256)
+        return storage.ListedFile(path, self._file.bytes, self._file.sha256)
 
     def __enter__(self) -> TableWriter:
         return self

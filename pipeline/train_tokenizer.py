@@ -33,7 +33,7 @@ BUCKETS = 16**BUCKET_DIGITS
 
 
 @dataclass(frozen=True)
-class BytesByBucket(beam.PTransform):  # type: ignore[misc]
+class BytesByBucket(beam.PTransform):
     """Parts -> for each source, a file with the bytes of text in each bucket of ids."""
 
     mix_folder: str
@@ -49,7 +49,7 @@ class BytesByBucket(beam.PTransform):  # type: ignore[misc]
         )
 
 
-class _CountBytes(beam.DoFn):  # type: ignore[misc]
+class _CountBytes(beam.DoFn):
     def __init__(self, mix_folder: str) -> None:
         self._mix_folder = mix_folder
 
@@ -61,7 +61,7 @@ class _CountBytes(beam.DoFn):  # type: ignore[misc]
         yield part.source, histogram.astype("<i8").tobytes()
 
 
-class _WriteHistogram(beam.DoFn):  # type: ignore[misc]
+class _WriteHistogram(beam.DoFn):
     def __init__(self, folder: str) -> None:
         self._folder = folder
 
@@ -141,9 +141,11 @@ def _cuts(run: StageRun) -> dict[str, int]:
     folder = storage.join(run.folder, HISTOGRAMS)
     storage.delete(folder)
     run.execution.run(
-        lambda root: root
-        | "Parts" >> beam.Create(list(run.parts))
-        | "Bytes by bucket" >> BytesByBucket(run.inputs["mix"], run.folder)
+        lambda root: (
+            root
+            | "Parts" >> beam.Create(list(run.parts))
+            | "Bytes by bucket" >> BytesByBucket(run.inputs["mix"], run.folder)
+        )
     )
     histograms = {}
     for source in storage.list_files(folder):
@@ -172,7 +174,7 @@ def _run(run: StageRun) -> Outcome:
 
     trained = train_vocabulary(sample(), run.recipe.tokenizer, storage.join(run.folder, FOLDER))
     for name, facts in trained.files.items():
-        files.append(storage.FileFacts(f"{FOLDER}/{name}", facts.bytes, facts.sha256))
+        files.append(storage.ListedFile(f"{FOLDER}/{name}", facts.bytes, facts.sha256))
     return Outcome({}, files)
 
 

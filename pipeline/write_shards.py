@@ -47,7 +47,7 @@ class EncodePart:
             for ending in ("bin", "idx"):
                 facts = getattr(shard, ending)
                 path = f"{FOLDER}/{shard.name}.{ending}"
-                output.add_file(storage.FileFacts(path, facts.bytes, facts.sha256))
+                output.add_file(storage.ListedFile(path, facts.bytes, facts.sha256))
         output.facts["shards"] = [shard.model_dump() for shard in shards]
 
     def _documents(self, part: Part, output: PartOutput) -> Iterator[np.ndarray]:

@@ -1,0 +1,1 @@
+"""Schedules: Airflow DAGs whose tasks are commands that a person could type."""

@@ -58,7 +58,16 @@ class Checkpoints:
 
         Returns:
           Its folder.
+
+        Raises:
+          UserError: it cannot be written; the one before is still the latest.
         """
+        try:
+            return self._save(manifest, tensors, tokenizer)
+        except OSError as error:
+            raise UserError(f"{self.directory}: cannot save a checkpoint: {error}") from error
+
+    def _save(self, manifest: Manifest, tensors: dict[str, Tensor], tokenizer: bytes) -> Path:
         folder = self.directory / f"step-{manifest.step:08d}"
         partial = folder.with_suffix(_PARTIAL)
         self._clear_partial()

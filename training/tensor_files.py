@@ -11,12 +11,14 @@ two classes here keep the tensor files as they are and write the index as JSON, 
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
+import zipfile
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 import torch.distributed.checkpoint as distributed_checkpoint
@@ -72,7 +74,10 @@ class _Writer(FileSystemWriter):
 
 
 class _Reader(FileSystemReader):
-    """Finds tensors by the index that _Writer wrote; their files are read with `weights_only`."""
+    """Finds tensors by the index that _Writer wrote, and checks them before they are read.
+
+    Tensors are read with `weights_only`; each is a zip file, whose checksum torch ignores.
+    """
 
     def __init__(self, folder: Path, index: Mapping[str, Any]) -> None:
         super().__init__(folder)
@@ -96,12 +101,29 @@ class _Reader(FileSystemReader):
             storage_meta=StorageMeta(load_id=self.load_id),
         )
 
+    def _slice_file(self, file: IO[bytes], sinfo: _StorageInfo) -> IO[bytes]:
+        # In memory, because the view that the base class returns cannot seek from its end.
+        part = io.BytesIO(super()._slice_file(file, sinfo).read())
+        with zipfile.ZipFile(part) as archive:
+            if archive.testzip() is not None:
+                raise ValueError(f"wrong checksum in {sinfo.relative_path}")
+        part.seek(0)
+        return part
+
 
 def save_tensors(tensors: Mapping[str, Tensor], folder: Path) -> None:
-    """Writes tensors into a new folder, flushed to the disk."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        distributed_checkpoint.save(dict(tensors), storage_writer=_Writer(folder), no_dist=True)
+    """Writes tensors into a new folder, flushed to the disk.
+
+    Raises:
+      UserError: the folder cannot be written.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+            distributed_checkpoint.save(dict(tensors), storage_writer=_Writer(folder), no_dist=True)
+    except CheckpointException as failure:
+        [(cause, _), *_] = failure.failures.values()
+        raise UserError(f"{folder}: cannot be written: {cause}") from failure
 
 
 def stored_shapes(folder: Path) -> dict[str, torch.Size]:

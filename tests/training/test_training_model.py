@@ -47,7 +47,8 @@ def reference_logits(model: PanGu, ids: Tensor) -> Tensor:
         keys = linear(f"{prefix}.attention.key", normed)
         values = linear(f"{prefix}.attention.value", normed)
         columns = []
-        for q, k, v in zip(asking.chunk(heads, 1), keys.chunk(heads, 1), values.chunk(heads, 1)):
+        split = (states.chunk(heads, 1) for states in (asking, keys, values))
+        for q, k, v in zip(*split, strict=True):
             scores = q @ k.T / math.sqrt(q.shape[1])
             future = torch.ones(length, length).triu(1).bool()
             columns.append(scores.masked_fill(future, -torch.inf).softmax(1) @ v)

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from pangu_settings import UserError
+from tokenizer import Tokenizer
+from training import ModelSettings, load_settings
+from training.commands import generate
+from training.commands import train as train_command
+from training.data import Samples
+from training.generate import Sampling, continue_ids, continue_text
+from training.model import PanGu, build_model, document_mask
+from training.train import train
+
+CPU = torch.device("cpu")
+SEPARATOR = 9
+GREEDY = Sampling(temperature=0)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoints of a tiny model that knows its poems by heart."""
+    torch.set_num_threads(1)
+    directory = tmp_path_factory.mktemp("trained") / "checkpoints"
+    overrides = [
+        f"checkpoint.directory={directory}",
+        "optimisation.steps=150",
+        "optimisation.decay_steps=150",
+        "optimisation.weight_decay=0",
+        "model.hidden=32",
+    ]
+    result = train(load_settings(run_folder / "pretrain.yaml", overrides))
+    assert result.records[-1].loss < 1.5
+    return directory
+
+
+@pytest.fixture
+def untrained() -> PanGu:
+    settings = ModelSettings(layers=3, hidden=16, heads=2, sequence_length=12, vocabulary=40)
+    return build_model(settings, CPU).eval()
+
+
+def test_greedy_ids_are_the_likeliest_of_the_whole_sequence(untrained: PanGu) -> None:
+    prompt = [20, 30, 25]
+    found = list(continue_ids(untrained, prompt, 6, SEPARATOR, GREEDY, seed=0))
+    ids = list(prompt)
+    for each in found:
+        row = torch.tensor([ids])
+        mask = document_mask(torch.zeros_like(row))
+        with torch.no_grad():
+            logits = untrained(row, torch.arange(len(ids)).unsqueeze(0), mask)
+        assert each == int(logits[0, -1].argmax())
+        ids.append(each)
+    assert len(found) == 6
+
+
+def test_it_ends_with_the_limit_the_document_or_the_positions(untrained: PanGu) -> None:
+    def continued(limit: int, stop: int, length: int = 3) -> list[int]:
+        return list(continue_ids(untrained, [20] * length, limit, stop, Sampling(), seed=1))
+
+    free = continued(5, stop=-1)
+    assert len(free) == 5
+    assert continued(5, stop=free[2]) == free[: free.index(free[2])]
+    assert len(continued(100, stop=-1)) == 10  # 12 positions: the tenth new id is not read
+    assert len(continued(100, stop=-1, length=12)) == 1
+    assert continued(0, stop=-1) == []
+
+
+def test_prompts_that_cannot_be_read_are_refused(untrained: PanGu) -> None:
+    with pytest.raises(UserError, match="the prompt is empty"):
+        next(continue_ids(untrained, [], 5, SEPARATOR, GREEDY, seed=0))
+    with pytest.raises(UserError, match="13 tokens, the model has 12 positions"):
+        next(continue_ids(untrained, [20] * 13, 5, SEPARATOR, GREEDY, seed=0))
+
+
+def test_the_seed_decides_what_is_drawn(untrained: PanGu) -> None:
+    def drawn(seed: int) -> list[int]:
+        return list(continue_ids(untrained, [20], 8, -1, Sampling(), seed))
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "probabilities"),
+    [
+        (Sampling(), [0.1, 0.4, 0.3, 0.2]),
+        (Sampling(temperature=0), [0, 1, 0, 0]),
+        (Sampling(temperature=0.5), [1 / 30, 16 / 30, 9 / 30, 4 / 30]),
+        (Sampling(top_k=2), [0, 4 / 7, 3 / 7, 0]),
+        (Sampling(top_k=9), [0.1, 0.4, 0.3, 0.2]),
+        (Sampling(top_p=0.6), [0, 4 / 7, 3 / 7, 0]),
+        (Sampling(top_p=0.01), [0, 1, 0, 0]),
+        (Sampling(top_k=3, top_p=0.7), [0, 4 / 7, 3 / 7, 0]),
+    ],
+)
+def test_sampling_keeps_what_it_should(sampling: Sampling, probabilities: list[float]) -> None:
+    logits = torch.tensor([0.1, 0.4, 0.3, 0.2]).log() + 3.0
+    assert sampling.probabilities(logits).tolist() == pytest.approx(probabilities, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"temperature": -1.0}, "temperature is -1.0"),
+        ({"top_k": 0}, "top-k is 0"),
+        ({"top_p": 0.0}, "top-p is 0.0"),
+        ({"top_p": 1.1}, "top-p is 1.1"),
+    ],
+)
+def test_impossible_sampling_is_refused(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Sampling(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_model_that_learned_a_poem_recites_it(checkpoints: Path) -> None:
+    text = continue_text(checkpoints, "床前明月光", 40, GREEDY, seed=0)
+    assert text.startswith(",疑是地上霜") or text.startswith("，疑是地上霜")
+    assert "<eot>" not in text
+
+
+def test_a_checkpoint_generates_without_the_run_that_made_it(
+    checkpoints: Path, tmp_path: Path
+) -> None:
+    [step] = checkpoints.glob("step-*")
+    alone = shutil.copytree(step, tmp_path / "model")
+    expected = continue_text(checkpoints, "白日", 10, Sampling(), seed=3)
+    assert continue_text(alone, "白日", 10, Sampling(), seed=3) == expected
+    assert Tokenizer(alone / "tokenizer.model").separator == SEPARATOR
+
+
+def test_generate_prints_prompt_and_continuation(checkpoints: Path) -> None:
+    command = [str(checkpoints), "--prompt", "春眠", "--temperature", "0", "--tokens", "3"]
+    result = CliRunner().invoke(generate, command, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert result.output.startswith("春眠不觉晓")
+
+
+def test_train_prints_what_it_did_and_what_comes_next(run_folder: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "checkpoints"
+    command = [str(run_folder / "pretrain.yaml"), "--steps", "3"]
+    command += ["--set", f"checkpoint.directory={directory}"]
+    result = CliRunner().invoke(train_command, command, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "loss" in result.output
+    assert "at step 1" in result.output
+    assert f"next: pangu generate {directory} --prompt" in result.output
+    assert (directory / "loss.svg").exists()
+
+
+def test_an_interrupted_command_fails_and_says_how_to_go_on(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Samples.batch
+
+    def read_and_interrupt(self: Samples, first: int, count: int) -> object:
+        os.kill(os.getpid(), signal.SIGINT)
+        return read(self, first, count)
+
+    monkeypatch.setattr(Samples, "batch", read_and_interrupt)
+    config = str(run_folder / "pretrain.yaml")
+    command = [config, "--set", f"checkpoint.directory={tmp_path / 'checkpoints'}"]
+    result = CliRunner().invoke(train_command, command)
+    assert result.exit_code == 130
+    assert "stopped by SIGINT after step 1, which is saved" in result.output
+    assert f"next: pangu train {config}" in result.output

@@ -78,7 +78,9 @@ class Shard:
         """
         lengths, starts, documents = self._tables()
         ends = np.cumsum(lengths, dtype=np.int64)
-        if lengths.min() < 1 or ends[-1] != self.facts.tokens:
+        if lengths.min() < 1:
+            raise ShardError(self.idx_path, "holds an empty document")
+        if ends[-1] != self.facts.tokens:
             raise ShardError(
                 self.idx_path,
                 f"its lengths add up to {ends[-1]:,} ids, the .bin holds {self.facts.tokens:,}",

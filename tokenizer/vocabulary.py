@@ -64,7 +64,7 @@ class VocabularySettings(Settings):
     """Share of the sample's characters that become pieces; rarer ones are left out."""
 
     sample_bytes: int = Field(default=100_000_000, ge=100_000)
-    """UTF-8 bytes of text to train on; training needs some 40 times as much memory."""
+    """UTF-8 bytes of text to train on; bpe training needs some 33 times as much memory."""
 
 
 class SampleFacts(Settings):

@@ -6,3 +6,9 @@ Stages are thin Beam transforms over the pure functions of `filters/`; each has 
 `run_directory` the layout that people read, `ledger` the books that must close. Nothing is
 re-exported here, because most commands need few of these modules and Beam is slow to import.
 """
+
+import logging
+
+# Beam warns on import, on the root logger, that Google's client libraries are absent. They are an
+# extra; whoever reads gs:// paths gets the file system's own error.
+logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())

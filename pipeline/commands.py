@@ -150,7 +150,8 @@ def status(run_path: str) -> None:
 
     directory = RunDirectory(run_path)
     manifests = {manifest["stage"]: manifest for manifest in directory.current_manifests()}
-    for stage in directory.read_record(CURRENT)["stages"]:
+    for entry in directory.read_record(CURRENT)["stages"]:
+        stage = entry["stage"]
         if stage in manifests:
             click.echo(f"  {stage:<12} finished  {_summary(manifests[stage])}")
         else:

@@ -80,7 +80,7 @@ class Inputs:
         return read_table(table_path(self.decide, "verdicts", part.name), names)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class FindDuplicates(beam.PTransform):
     """Parts -> files of edges between documents that share a content hash or a band key."""
 

@@ -31,7 +31,7 @@ LOCAL_RUNNER = "FnApiRunner"
 TASKS_PER_WORKER = 8
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class MapParts(beam.PTransform):
     """Applies a PartTransform to every part and commits each part's outputs.
 

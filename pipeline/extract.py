@@ -112,7 +112,7 @@ class ExtractPart:
         except UndecodableError as error:
             writer.dead(record.offset, "undecodable", f"{record.url}: {error}", size)
         except ExtractionError as error:
-            writer.dead(record.offset, error.reason, f"{record.url}: {error}", size)
+            writer.dead(record.offset, error.error, f"{record.url}: {error}", size)
         else:
             if isinstance(result, Dropped):
                 writer.dropped(record, result, size)

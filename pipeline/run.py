@@ -114,7 +114,7 @@ def make_plan(recipe: Recipe, run: RunDirectory) -> Plan:
         run.write_record(KNOWN_INPUTS, known)
     identities: dict[str, Identity] = {}
     planned: list[PlannedStage] = []
-    last = run.read_record(CURRENT).get("identities", {})
+    last = {entry["stage"]: entry for entry in run.read_record(CURRENT).get("stages", [])}
     for stage in ROAD:
         identity = identify(stage, recipe, fingerprints, identities)
         identities[stage.name] = identity
@@ -203,13 +203,10 @@ def execute(plan: Plan, execution: Execution, listener: Listener) -> list[dict[s
     run = plan.run
     identities = {planned.stage.name: planned.identity for planned in plan.stages}
     storage.write_text(run.join(RECIPE), recipe_yaml(plan.recipe))
-    run.write_record(
-        CURRENT,
-        {
-            "stages": {name: identity.folder_name for name, identity in identities.items()},
-            "identities": {name: identity.to_json() for name, identity in identities.items()},
-        },
-    )
+    wanted = [
+        {**identity.to_json(), "folder": identity.folder_name} for identity in identities.values()
+    ]
+    run.write_record(CURRENT, {"stages": wanted})
     storage.delete_partial_files(run.join(STAGES))
     manifests: list[dict[str, Any]] = []
     for planned in plan.stages:

@@ -72,7 +72,7 @@ class RunDirectory:
             raise UserError(
                 f"{self.path}: no run here; start one with: pangu run RECIPE --out {self.path}"
             )
-        manifests = [self.manifest(folder) for folder in current["stages"].values()]
+        manifests = [self.manifest(entry["folder"]) for entry in current["stages"]]
         return [manifest for manifest in manifests if manifest is not None]
 
     def current_folder(self, stage: str) -> str:
@@ -81,10 +81,10 @@ class RunDirectory:
         Raises:
           UserError: no run, or no such stage.
         """
-        current = self.read_record(CURRENT)
-        if stage not in current.get("stages", {}):
-            raise UserError(f"{self.path}: the run has no stage '{stage}'")
-        return self.stage_folder(current["stages"][stage])
+        for entry in self.read_record(CURRENT).get("stages", []):
+            if entry["stage"] == stage:
+                return self.stage_folder(entry["folder"])
+        raise UserError(f"{self.path}: no run with a stage '{stage}' here")
 
     def finished_parts(self, stage: str) -> list[str]:
         """Names of the parts that an unfinished stage has already committed."""

@@ -32,7 +32,7 @@ BUCKET_DIGITS = 3
 BUCKETS = 16**BUCKET_DIGITS
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class BytesByBucket(beam.PTransform):
     """Parts -> for each source, a file with the bytes of text in each bucket of ids."""
 

@@ -120,7 +120,7 @@ class ReportInput:
       stages: the ledger, in the order of the stages.
       reasons: by stage and reason, most documents first within a stage.
       lengths: characters of kept, merged and dropped documents that have a text.
-      qualities: quality score of the same; None if no document has one.
+      qualities: quality score of the same.
       captured: earliest and latest capture time of the corpus, None where unknown.
       encodings: source -> encoding -> {"pages", "repaired"}.
       shards: content of shards/index.json.
@@ -132,7 +132,7 @@ class ReportInput:
     stages: tuple[StageBooks, ...]
     reasons: tuple[DropReason, ...]
     lengths: Histogram
-    qualities: Histogram | None
+    qualities: Histogram
     clusters: Clusters
     captured: tuple[datetime | None, datetime | None]
     dead_letters: tuple[DeadLetters, ...]
@@ -154,7 +154,10 @@ def gather_report(run: str, recipe: Recipe, encodings: Encodings) -> ReportInput
       UserError: a file of the run is missing or damaged.
     """
     ledger = storage.read_json(storage.join(run, "ledger.json"))
-    corpus = _read_corpus(run)
+    corpus = _Corpus(
+        _snap(LENGTH_EDGES, recipe, "characters"), _snap(_quality_edges(run), recipe, "quality")
+    )
+    _read_corpus(run, corpus)
     reasons, members = _read_dropped(run, recipe.report.examples, corpus)
     return ReportInput(
         recipe=recipe,
@@ -180,11 +183,9 @@ def _stage_books(entry: Mapping[str, Any]) -> StageBooks:
 class _Corpus:
     """What is gathered from the corpus; the histograms go on to take in the dropped documents."""
 
-    def __init__(self, quality_edges: np.ndarray | None) -> None:
-        self.lengths = Histogram.empty(LENGTH_EDGES, OUTCOMES)
-        self.qualities = None
-        if quality_edges is not None:
-            self.qualities = Histogram.empty(quality_edges, OUTCOMES)
+    def __init__(self, length_edges: np.ndarray, quality_edges: np.ndarray) -> None:
+        self.lengths = Histogram.empty(length_edges, OUTCOMES)
+        self.qualities = Histogram.empty(quality_edges, OUTCOMES)
         self.captured = ValueRange()
         self.largest = LargestRows(LARGEST_CLUSTERS, "cluster_size")
         # Sizes are counted exactly: there are few different ones.
@@ -193,12 +194,10 @@ class _Corpus:
     def count(self, outcome: str, batch: pa.RecordBatch) -> None:
         """Adds a batch with the columns `characters` and `quality` to the histograms."""
         self.lengths.add(outcome, batch.column("characters"))
-        if self.qualities is not None:
-            self.qualities.add(outcome, batch.column("quality"))
+        self.qualities.add(outcome, batch.column("quality"))
 
 
-def _read_corpus(run: str) -> _Corpus:
-    corpus = _Corpus(_quality_edges(run))
+def _read_corpus(run: str, corpus: _Corpus) -> None:
     columns = ["id", "url", "title", "captured_at", "characters", "quality", "cluster_size"]
     for batch in _batches(run, "corpus", columns):
         corpus.count(KEPT, batch)
@@ -208,20 +207,37 @@ def _read_corpus(run: str) -> _Corpus:
         for entry in pc.value_counts(shared.column("cluster_size")).to_pylist():
             size = entry["values"]
             corpus.cluster_sizes[size] = corpus.cluster_sizes.get(size, 0) + entry["counts"]
-    return corpus
 
 
-def _quality_edges(run: str) -> np.ndarray | None:
-    """Edges of equal bins over the qualities met; None if there are none."""
+def _quality_edges(run: str) -> np.ndarray:
+    """Edges of equal bins over the qualities met."""
     found = ValueRange()
     for table in ("corpus", "dropped"):
         for batch in _batches(run, table, ["quality"]):
             found.add(batch.column("quality"))
-    if found.smallest is None:
-        return None
-    # A width of nothing would leave no bin to fall into.
-    width = max(found.largest - found.smallest, 1e-6)
-    return np.linspace(found.smallest, found.smallest + width, QUALITY_BINS + 1)
+    smallest = 0.0 if found.smallest is None else found.smallest
+    # Bins over a single value would have no width.
+    width = max((found.largest or 0.0) - smallest, 1e-3)
+    return np.linspace(smallest, smallest + width, QUALITY_BINS + 1)
+
+
+def _snap(edges: np.ndarray, recipe: Recipe, signal: str) -> np.ndarray:
+    """Moves the edges nearest to limits of rules onto them, so that no bin lies on both sides."""
+    edges = edges.copy()
+    for _, limit in limits_of(recipe, signal):
+        if edges[0] < limit < edges[-1]:
+            edges[np.abs(edges - limit).argmin()] = limit
+    return np.unique(edges)
+
+
+def limits_of(recipe: Recipe, signal: str) -> list[tuple[str, float]]:
+    """(rule, limit) of the rules that look at a signal."""
+    return [
+        (name, float(limit))
+        for name, rule in recipe.rules.items()
+        for limit in (rule.min, rule.max)
+        if rule.signal == signal and limit is not None
+    ]
 
 
 def _read_dropped(

@@ -135,9 +135,7 @@ def warc_file(name: str, captures: list[Capture]) -> bytes:
 def _request(capture: Capture) -> bytes:
     _, _, host, path = capture.url.split("/", 3)
     block = f"GET /{path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: small-crawl\r\n\r\n".encode()
-    return _record(
-        "request", capture.url, capture.date, "application/http; msgtype=request", block
-    )
+    return _record("request", capture.url, capture.date, "application/http; msgtype=request", block)
 
 
 def _page_record(capture: Capture) -> bytes:

@@ -1,0 +1,136 @@
+"""The data card: what the corpus is, how it was made and what it lacks, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pipeline.recipe import Recipe, Source
+from pipeline.report.gather import ReportInput, shorten
+from pipeline.report.render import condition, mixture_rows, plain_facts
+
+KNOWN_GAPS = (
+    "Language is judged by the share of Chinese characters alone; dialects and classical Chinese "
+    "are neither marked nor separated.",
+    "Names, telephone numbers and addresses of persons are not removed.",
+    "The licence of each page is not determined; addresses are kept so that owners' wishes can "
+    "be met.",
+    "Near-duplicates are found by MinHash, which misses some and rarely merges documents that "
+    "only share long passages.",
+    "Overlap with evaluation sets is not removed.",
+    "Advertisements and sensitive pages are recognised by phrases; quotations and news about the "
+    "same subjects may be dropped with them.",
+)
+
+
+def render_data_card(run: ReportInput) -> str:
+    """Renders the data card of a run; the bytes depend on the run alone.
+
+    Args:
+      run: what gather_report read.
+
+    Returns:
+      Markdown text that ends in a newline.
+    """
+    sections = [
+        f"# {shorten(run.recipe.name, 200)}",
+        run.recipe.description.strip(),
+        _summary(run),
+        "## Sources",
+        _sources(run),
+        "## Rules",
+        _rules(run.recipe),
+        "## Deduplication",
+        _deduplication(run),
+        "## Tokenizer",
+        _list(f"{name}: {value}" for name, value in plain_facts(run.tokenizer).items()),
+        "## Known gaps",
+        _list(KNOWN_GAPS),
+        "## More",
+        "`report/index.html` shows where every page went, with examples; `recipe.yaml` holds every "
+        "setting and `ledger.json` the books of every stage.",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _summary(run: ReportInput) -> str:
+    read = sum(books.came_in.documents for books in run.stages[0].sources.values())
+    last = run.stages[-1].sources.values()
+    earliest, latest = run.captured
+    lines = [
+        f"pages read: {read:,}",
+        f"documents: {sum(books.kept.documents for books in last):,}",
+        f"characters: {sum(books.kept.characters for books in last):,}",
+        f"bytes of UTF-8 text: {sum(books.kept.bytes for books in last):,}",
+        f"tokens: {run.shards['tokens']:,}",
+    ]
+    if earliest is not None and latest is not None:
+        lines.append(f"captured: {earliest:%Y-%m-%d} to {latest:%Y-%m-%d}")
+    return _list(lines)
+
+
+def _sources(run: ReportInput) -> str:
+    mixed = {row.name: row for row in mixture_rows(run.shards)}
+    rows = []
+    for source in run.recipe.sources:
+        row = mixed.get(source.name)
+        read = run.stages[0].sources.get(source.name)
+        cells = [source.name, _paths(source), f"{read.came_in.documents:,}" if read else "0"]
+        if row is None:
+            cells += ["0", "0", f"{source.weight:g}", "0.0%", "0.00"]
+        else:
+            cells += [f"{row.documents:,}", f"{row.tokens:,}", f"{row.weight:g}"]
+            cells += [f"{row.drawn:.1%}", f"{row.epochs:.2f}"]
+        rows.append(cells)
+    heads = ["source", "files", "read", "documents", "tokens", "weight", "drawn", "epochs"]
+    return _table(heads, rows)
+
+
+def _paths(source: Source) -> str:
+    shown = ", ".join(f"`{path}`" for path in source.paths[:3])
+    more = len(source.paths) - 3
+    return shown + (f" and {more} more" if more > 0 else "")
+
+
+def _rules(recipe: Recipe) -> str:
+    if not recipe.rules:
+        return "No rules: every document with a text was kept."
+    rows = [
+        [name, condition(rule), ", ".join(_sources_with(recipe, name)) or "none"]
+        for name, rule in recipe.rules.items()
+    ]
+    note = "A document is dropped by the first rule, in this order, whose condition it breaks."
+    return f"{note}\n\n" + _table(["rule", "a document stays if", "applies to"], rows)
+
+
+def _sources_with(recipe: Recipe, rule: str) -> list[str]:
+    return [source.name for source in recipe.sources if rule in recipe.rules_of(source)]
+
+
+def _deduplication(run: ReportInput) -> str:
+    settings = run.recipe.deduplicate
+    near = settings.near
+    method = (
+        f"MinHash over {near.shingle} characters, {near.bands} bands of {near.rows} rows, "
+        f"seed {near.seed}"
+    )
+    merged = sum(reason.documents for reason in run.reasons if reason.verdict == "merged")
+    return _list(
+        [
+            f"exact: {'content hash of the cleaned text' if settings.exact else 'off'}",
+            f"near: {method if near.enabled else 'off'}",
+            "survivor: the document of the best quality, then of the smallest id",
+            f"clusters: {sum(clusters for _, _, clusters, _ in run.clusters.by_size):,}",
+            f"documents merged: {merged:,}",
+        ]
+    )
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(
+        "| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines
+    )

@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -219,7 +220,7 @@ def _scales(axes: Axes, frame: _Frame) -> None:
 def _used_bins(histogram: Histogram, values: Sequence[float]) -> tuple[int, int]:
     """The range of bins that hold documents or one of the values, at least one bin."""
     used = sum(histogram.counts.values())
-    bins = list(np.flatnonzero(used))
+    bins = [int(bin_) for bin_ in np.flatnonzero(used)]
     inside = [v for v in values if histogram.edges[0] <= v <= histogram.edges[-1]]
     bins += [int(np.searchsorted(histogram.edges, v, "right")) - 1 for v in inside]
     if not bins:
@@ -278,6 +279,8 @@ def _text(
         fontsize=TEXT_PIXELS,
         horizontalalignment=align,
         verticalalignment="center_baseline",
+        # Positions depend on the measures of the font, and this one comes with matplotlib.
+        family="DejaVu Sans",
         parse_math=False,
     )
 
@@ -285,7 +288,7 @@ def _text(
 def _svg(figure: Figure, name: str) -> str:
     """The figure as an element for an HTML page, without dates, versions and fixed colours."""
     buffer = io.StringIO()
-    settings = {"svg.hashsalt": name, "svg.fonttype": "none", "path.simplify": False}
+    settings: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "path.simplify": False}
     with rc_context(settings), warnings.catch_warnings():
         # The browser has the glyphs of Chinese rule names, matplotlib's own font does not.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

@@ -140,8 +140,10 @@ def _section(
     stages: Iterable[StageBooks], source: str, identity: str, pictured: bool
 ) -> SourceSection:
     stages = list(stages)
-    pictures = _pictures(stages, source, identity, "documents") if pictured else (None, None)
-    return SourceSection(source, *pictures, _ledger_rows(stages, source))
+    wide, narrow = None, None
+    if pictured:
+        wide, narrow = _pictures(stages, source, identity, "documents")
+    return SourceSection(source, wide, narrow, _ledger_rows(stages, source))
 
 
 def _pictures(

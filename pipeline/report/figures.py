@@ -288,7 +288,11 @@ def _text(
 def _svg(figure: Figure, name: str) -> str:
     """The figure as an element for an HTML page, without dates, versions and fixed colours."""
     buffer = io.StringIO()
-    settings: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "path.simplify": False}
+    settings: dict[Any, Any] = {
+        "svg.hashsalt": name,
+        "svg.fonttype": "none",
+        "path.simplify": False,
+    }
     with rc_context(settings), warnings.catch_warnings():
         # The browser has the glyphs of Chinese rule names, matplotlib's own font does not.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

@@ -20,8 +20,9 @@ TEMPLATE = "template.html"
 # Every picture of the funnel is drawn for a desk and for a phone; the page shows one of the two.
 WIDE, NARROW = 912, 340
 HISTOGRAM_SIZE = (420, 270)
-# A recipe may name hundreds of sources: all are in tables, the first ones also in pictures.
+# A recipe may name hundreds of sources: all are in the summary, the first ones in detail.
 PICTURED_SOURCES = 12
+DETAILED_SOURCES = 60
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def render_report(run: ReportInput) -> str:
         summary_total=_summary(total, ""),
         sources=[
             _section(run.stages, name, f"source-{place}", place < PICTURED_SOURCES)
-            for place, name in enumerate(source_names(run))
+            for place, name in enumerate(source_names(run)[:DETAILED_SOURCES])
         ],
         lengths=_histogram(run, run.lengths, "characters", logarithmic=True),
         qualities=_histogram(run, run.qualities, "quality", logarithmic=False),

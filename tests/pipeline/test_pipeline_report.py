@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from made_up_run import (
 )
 
 from pipeline.report import gather_report, render_data_card, render_report
+from pipeline.report.gather import StageBooks
 from pipeline.report.sample import Histogram, LargestRows, RowSample, ValueRange
 
 UNITS = ("documents", "characters", "bytes")
@@ -217,6 +219,23 @@ def test_size_does_not_grow_with_texts_of_pages(tmp_path: Path) -> None:
     lengthen("dead_letters", ("detail",))
     long = len(render_report(gather_report(str(run), recipe(), ENCODINGS)))
     assert long < usual + 40_000
+
+
+def test_size_is_bounded_for_hundreds_of_sources(run: Path) -> None:
+    report = gather_report(str(run), recipe(), ENCODINGS)
+    names = [f"source-{number}" for number in range(400)]
+    many = replace(
+        report,
+        recipe=recipe(sources=[{"name": name, "paths": ["a.txt"]} for name in names]),
+        stages=tuple(
+            StageBooks(books.stage, dict.fromkeys(names, books.sources["crawl"]))
+            for books in report.stages
+        ),
+    )
+    html = render_report(many)
+    assert all(f"<td>{name}</td>" in html for name in names)
+    assert "The books of the other 340 sources" in html
+    assert len(html.encode()) < 3_000_000
 
 
 def test_data_card_names_sources_rules_and_gaps(run: Path) -> None:

@@ -20,8 +20,6 @@ from isal import isal_zlib
 PIECE_BYTES = 64 * 1024
 # One kilobyte of zstd holds at most 256 blocks of 128 KB, so a call returns at most 32 MB.
 ZSTD_STEP_BYTES = 1024
-# What a candidate for the next member is tried with: enough for any gzip header met in crawls.
-TRIAL_BYTES = 4096
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -30,7 +28,11 @@ SKIPPABLE_MAGIC_TAIL = b"\x2a\x4d\x18"
 DICTIONARY_MAGIC = b"\x5d" + SKIPPABLE_MAGIC_TAIL
 MAX_DICTIONARY_BYTES = 16 * 2**20
 
-DECODE_ERRORS = (isal_zlib.error, zstandard.ZstdError)
+# isal's stubs declare its error as an instance, not as a class.
+DECODE_ERRORS: tuple[type[Exception], ...] = (
+    isal_zlib.error,  # type: ignore[assignment, unused-ignore]
+    zstandard.ZstdError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,16 @@ class _Decoder(Protocol):
 
 
 class _Codec(Protocol):
+    """A compression format.
+
+    Attributes:
+      magic: what members begin with.
+      trial_bytes: of a member, from which its first content can be told.
+    """
+
     name: str
     magic: bytes
+    trial_bytes: int
 
     def decoder(self) -> _Decoder: ...
 
@@ -84,6 +94,8 @@ class _Codec(Protocol):
 class _Gzip:
     name = "gzip"
     magic = GZIP_MAGIC
+    # A header with any file name and comment, and some content.
+    trial_bytes = 4096
 
     def decoder(self) -> _Decoder:
         decoder: _Decoder = isal_zlib.decompressobj(wbits=31)
@@ -93,6 +105,8 @@ class _Gzip:
 class _Zstd:
     name = "zstd"
     magic = ZSTD_MAGIC
+    # The first block, which gives nothing before its end.
+    trial_bytes = 132 * 1024
 
     def __init__(self, dictionary: bytes | None) -> None:
         self._dictionary = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
@@ -117,7 +131,7 @@ class _ZstdDecoder:
         return self._frame.unused_data + self.unconsumed_tail
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Decodes the next kilobyte; the rest is in unconsumed_tail. max_length is not looked at."""
+        """Decodes the next kilobyte, whatever max_length is; the rest is in unconsumed_tail."""
         self.unconsumed_tail = data[ZSTD_STEP_BYTES:]
         return self._frame.decompress(data[:ZSTD_STEP_BYTES])
 
@@ -137,6 +151,8 @@ class MemberStream:
 
     def __init__(self, file: BinaryIO, allowance: int) -> None:
         self._file = file
+        # Stored bytes at hand, and the offset of the first of them.
+        self._raw, self._raw_offset = b"", 0
         self.size = file.seek(0, 2)
         self._seek(0)
         self._allowance = self._allowance_left = allowance
@@ -183,22 +199,25 @@ class MemberStream:
         Returns:
           False if there is no such member; the stream then stays damaged.
         """
-        if self._codec is None or self._damage is None:
+        codec = self._codec
+        if codec is None or self._damage is None:
             return False
         self._seek(self._damage.offset + 1)
         index = 0
         while True:
-            index = self._raw.find(self._codec.magic, index)
-            if index < 0 or index + TRIAL_BYTES > len(self._raw):
+            index = self._raw.find(codec.magic, index)
+            if index < 0 or index + codec.trial_bytes > len(self._raw):
                 # The candidate, or the bytes that may begin one, move to the front.
-                self._advance(index if index >= 0 else max(0, len(self._raw) - 2))
+                self._advance(
+                    index if index >= 0 else max(0, len(self._raw) - len(codec.magic) + 1)
+                )
                 index = 0
                 if self._fill():
                     continue
-                index = self._raw.find(self._codec.magic)
+                index = self._raw.find(codec.magic)
                 if index < 0:
                     return False
-            if _starts_with(self._codec, self._raw[index : index + TRIAL_BYTES], prefix):
+            if _starts_with(codec, self._raw[index : index + codec.trial_bytes], prefix):
                 self._advance(index)
                 self._damage = self._decoder = None
                 self.renew_allowance()
@@ -269,7 +288,9 @@ class MemberStream:
         try:
             data = decoder.decompress(self._raw, PIECE_BYTES)
         except DECODE_ERRORS as error:
-            self._damage = DamagedMemberError(self._member, f"damaged: {error}")
+            self._damage = DamagedMemberError(
+                self._member, f"damaged {self.compression} member: {error}"
+            )
             data = self._salvage()
             if not data:
                 raise self._damage from None
@@ -345,9 +366,16 @@ def _is_skippable(data: bytes) -> bool:
 
 
 def _starts_with(codec: _Codec, stored: bytes, prefix: bytes) -> bool:
-    """Whether stored bytes decompress to prefix, with line breaks before it perhaps."""
+    """Whether stored bytes decompress to prefix, with line breaks before it perhaps.
+
+    Without a prefix, a stretch of them that decompresses at all must do.
+    """
+    decoder, content = codec.decoder(), b""
+    enough = len(prefix) + 8 if prefix else 1024
     try:
-        content = codec.decoder().decompress(stored, len(prefix) + 8)
+        while stored and len(content) < enough and not decoder.eof:
+            content += decoder.decompress(stored, enough)
+            stored = decoder.unconsumed_tail
     except DECODE_ERRORS:
         return False
     return content.lstrip(b"\r\n").startswith(prefix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +15,10 @@ import click
 # `pangu` answers this error with the name of the extra to install.
 if importlib.util.find_spec("torch") is None:
     raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+# Threads that wait for each other in a loop, torch's default, make a step several times slower
+# as soon as anything else wants a core. This is read when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @click.command()

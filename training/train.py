@@ -242,10 +242,10 @@ def describe(
     """Prints what is about to be trained, on what, and from where."""
     model, optimisation = settings.model, settings.optimisation
     tokens = optimisation.steps * optimisation.batch * settings.sequence_length
-    where = f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else str(device)
+    threads = f" (threads: {torch.get_num_threads()})" if device.type == "cpu" else ""
     print(
         f"model: {model.parameter_count:,} parameters, {model.layers} layers, hidden "
-        f"{model.hidden}, {model.heads} heads; {optimisation.precision} on {where}"
+        f"{model.hidden}, {model.heads} heads; {optimisation.precision} on {device}{threads}"
     )
     for name, count in samples.tokens.items():
         print(f"source {name}: {count:,} tokens")

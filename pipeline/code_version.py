@@ -35,7 +35,8 @@ def code_version(module: str, libraries: Iterable[str] = ()) -> str:
     return digest.hexdigest()[:16]
 
 
-def imported_modules(module: str) -> set[str]:
+@cache
+def imported_modules(module: str) -> frozenset[str]:
     """The project's modules that a module imports directly, at any depth of its code."""
     tree = _tree(module)
     package = module if _path(module).name == "__init__.py" else module.rpartition(".")[0]
@@ -50,7 +51,7 @@ def imported_modules(module: str) -> set[str]:
                 base = ".".join([*parents, base]).rstrip(".")
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
-    return {name for name in names if name.partition(".")[0] in ROOMS and _is_module(name)}
+    return frozenset(name for name in names if name.partition(".")[0] in ROOMS and _is_module(name))
 
 
 def _closure(module: str) -> set[str]:

@@ -27,7 +27,9 @@ from pipeline.parts import Part, PartOutput, PartTransform, pending_parts
 # Named in full: `DirectRunner` would first try to fetch and start another runner.
 LOCAL_RUNNER = "FnApiRunner"
 
-# Several tasks for each worker, so that one that got long files does not work on alone.
+# Work is handed out in tasks of at least this many input bytes, so that starting a pipeline costs
+# little beside it, and in several for each worker, so that none works on alone at the end.
+TASK_BYTES = 32 << 20
 TASKS_PER_WORKER = 8
 
 
@@ -178,7 +180,10 @@ def _map_in_process(
 
 
 def _divide(parts: Sequence[Part], workers: int) -> list[list[Part]]:
-    """Cuts the parts into consecutive tasks of about equal number."""
-    tasks = min(len(parts), workers * TASKS_PER_WORKER)
-    bounds = [len(parts) * i // tasks for i in range(tasks + 1)]
-    return [list(parts[a:b]) for a, b in itertools.pairwise(bounds)]
+    """Cuts the parts into consecutive tasks of about equal size; no fewer than there are workers."""
+    ends = list(itertools.accumulate(part.bytes + 1 for part in parts))
+    tasks = max(workers, min(workers * TASKS_PER_WORKER, ends[-1] // TASK_BYTES))
+    groups: list[list[Part]] = [[] for _ in range(tasks)]
+    for part, end in zip(parts, ends, strict=True):
+        groups[min(tasks - 1, (end - 1) * tasks // ends[-1])].append(part)
+    return [group for group in groups if group]

@@ -30,12 +30,14 @@ class Part:
       source: name of its source.
       file: the file as the recipe names it.
       path: the same as a path or URL that can be opened.
+      bytes: size of the file, to divide work evenly.
     """
 
     name: str
     source: str
     file: str
     path: str
+    bytes: int
 
 
 def part_name(source: str, file: str) -> str:
@@ -120,9 +122,18 @@ class PartOutput:
 
 
 def pending_parts(folder: str, step: str, parts: Sequence[Part]) -> list[Part]:
-    """The parts that have no record yet."""
-    done = set(storage.list_files(storage.join(folder, step), ".json"))
-    return [part for part in parts if f"{part.name}.json" not in done]
+    """The parts that have no record yet, or whose files are not all there."""
+    recorded = set(storage.list_files(storage.join(folder, step), ".json"))
+    return [
+        part
+        for part in parts
+        if f"{part.name}.json" not in recorded or not _is_whole(folder, step, part)
+    ]
+
+
+def _is_whole(folder: str, step: str, part: Part) -> bool:
+    files = read_part_record(folder, step, part)["files"]
+    return all(storage.size(storage.join(folder, f["path"])) == f["bytes"] for f in files)
 
 
 def read_part_record(folder: str, step: str, part: Part) -> Any:

@@ -108,7 +108,8 @@ def make_plan(recipe: Recipe, run: RunDirectory) -> Plan:
     fingerprints: dict[str, str] = {}
     for source, file in find_inputs(recipe):
         path = resolve(recipe.root, file)
-        parts.append(Part(part_name(source.name, file), source.name, file, path))
+        name = part_name(source.name, file)
+        parts.append(Part(name, source.name, file, path, max(0, storage.size(path))))
         fingerprints[f"{source.name}:{file}"] = storage.fingerprint(path, known)
     if known != remembered:
         run.write_record(KNOWN_INPUTS, known)

@@ -180,7 +180,7 @@ def _map_in_process(
 
 
 def _divide(parts: Sequence[Part], workers: int) -> list[list[Part]]:
-    """Cuts the parts into consecutive tasks of about equal size; no fewer than there are workers."""
+    """Cuts the parts into consecutive tasks of about equal size, at least one for each worker."""
     ends = list(itertools.accumulate(part.bytes + 1 for part in parts))
     tasks = max(workers, min(workers * TASKS_PER_WORKER, ends[-1] // TASK_BYTES))
     groups: list[list[Part]] = [[] for _ in range(tasks)]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 import yaml
 from filters.rules import Rule, explain_rule
@@ -49,7 +50,8 @@ def find_document(run: RunDirectory, wanted: str) -> Place:
                 hits = pc.equal(columns.column("url"), wanted)
             else:
                 hits = pc.starts_with(columns.column("id"), wanted)
-            for row in pc.indices_nonzero(hits).to_pylist():
+            # Not pc.indices_nonzero: it crashes on a column without chunks (pyarrow 25).
+            for row in np.flatnonzero(np.asarray(hits)).tolist():
                 found.append(Place(table, part, row, columns.column("id")[row].as_py()))
     if not found:
         raise UserError(

@@ -210,13 +210,22 @@ def _summary(manifest: Mapping[str, Any]) -> str:
     seconds = f"{manifest['resources']['wall_seconds']:.1f} s"
     if not manifest["books"]:
         return seconds
-    totals = {"in": 0, "kept": 0, "bytes": 0}
+    totals = dict.fromkeys(("in", "kept", "dropped", "merged", "dead"), 0)
+    size = 0
     for books in manifest["books"].values():
-        totals["in"] += books["in"]["documents"]
-        totals["kept"] += books["kept"]["documents"]
-        totals["bytes"] += books["in"]["bytes"]
-    rate = totals["bytes"] / 1e6 / max(manifest["resources"]["wall_seconds"], 1e-3)
-    return f"{totals['in']:>9,} in {totals['kept']:>9,} kept   {seconds:>8} {rate:8.1f} MB/s"
+        size += books["in"]["bytes"]
+        for column in ("in", "kept"):
+            totals[column] += books[column]["documents"]
+        for column in ("dropped", "merged", "dead"):
+            totals[column] += sum(count["documents"] for count in books[column].values())
+    rate = size / 1e6 / max(manifest["resources"]["wall_seconds"], 1e-3)
+    ended = ", ".join(
+        f"{count:,} {column}"
+        for column, count in totals.items()
+        if column not in ("in", "kept") and count
+    )
+    shown = f"{totals['in']:>9,} in {totals['kept']:>9,} kept {seconds:>9} {rate:8.1f} MB/s"
+    return f"{shown}   {ended}".rstrip()
 
 
 def _print_results(run_path: str, manifests: list[dict[str, Any]]) -> None:

@@ -153,7 +153,8 @@ def run_pipeline(build: Callable[[beam.Pipeline], object], options: Sequence[str
     Raises:
       UserError: as a transform raised it, without the runner's note of where.
     """
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    # The runner logs a failure with its traceback and then raises it; once is enough.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     pipeline = beam.Pipeline(options=PipelineOptions(list(options)))
     build(pipeline)
     try:

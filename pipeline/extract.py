@@ -7,6 +7,7 @@ Every page record of an input file ends in exactly one of three tables: `documen
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,12 @@ from pipeline.tables import RowBuffer
 
 NAME = "extract"
 HTML_TYPES = ("text/html", "application/xhtml+xml")
+# What servers say of a file that they know nothing about; such a page is known by its start.
+UNSPECIFIC_TYPES = ("", "application/octet-stream", "text/plain", "unknown/unknown")
+HTML_START = re.compile(
+    rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body|meta|title)\b", re.I | re.S
+)
+START_BYTES = 4096
 TABLES = {"documents": EXTRACTED, "dropped": DROPPED, "dead_letters": DEAD_LETTERS}
 
 
@@ -66,8 +73,8 @@ def extract_document(record: Record) -> Extracted | Dropped:
         return Dropped("http_status", str(record.http_status), "200")
     if record.kind == "text":
         title, text, encoding, replaced = record.title, record.text, "", 0
-    elif record.content_type and record.content_type not in HTML_TYPES:
-        return Dropped("content_type", record.content_type, " or ".join(HTML_TYPES))
+    elif not is_html(record):
+        return Dropped("content_type", record.content_type or "none", " or ".join(HTML_TYPES))
     else:
         decoded = decode_page(record.body, record.charset)
         main = extract_main_text(decoded.text, record.url)
@@ -76,6 +83,15 @@ def extract_document(record: Record) -> Extracted | Dropped:
     if not text.strip():
         return Dropped("no_main_text", "0", "1 character", title)
     return Extracted(title, text, encoding, replaced)
+
+
+def is_html(record: Record) -> bool:
+    """True if a record's content type, or where that says nothing its first bytes, mean HTML."""
+    if record.content_type in UNSPECIFIC_TYPES:
+        # Without zero bytes the start of UTF-16 reads as ASCII.
+        start = record.body[:START_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")
+        return HTML_START.match(start) is not None
+    return record.content_type in HTML_TYPES
 
 
 @dataclass(frozen=True)

@@ -66,11 +66,14 @@ def read_records(
       fields: where the text is, for Parquet, JSONL and text.
 
     Raises:
-      UserError: the format is unknown or cannot be told.
+      UserError: the format is unknown.
     """
     fields = fields or TextFields()
     if format == "auto":
-        format = detect_format(name, file.read(HEAD_BYTES))
+        try:
+            format = detect_format(name, file.read(HEAD_BYTES))
+        except UserError as error:
+            return iter([Damage(0, "damaged_file", str(error))])
         file.seek(0)
     if format in ("warc", "wet"):
         return _read_pages(file, limits)

@@ -27,7 +27,6 @@ CONVINCING_SHARE = 0.75
 PLAUSIBLE_SHARE = 0.4
 # Bytes below 0x20 other than white space and escape, as a share of what is not text.
 MAX_CONTROL_SHARE = 0.02
-MAX_REPLACED_SHARE = 0.1
 # So few non-ASCII bytes may be lost.
 MAX_STRAY_SHARE = 0.02
 # Common characters that taking out a byte must bring.
@@ -134,6 +133,7 @@ _SINGLE_BYTE_LABEL = re.compile(
 _HANZI = frozenset(common_characters.SIMPLIFIED + common_characters.TRADITIONAL)
 _KANA = frozenset(map(chr, range(0x3041, 0x30FF)))
 _HANGUL = frozenset(common_characters.HANGUL)
+_COMMON_ANYWHERE = _HANZI | _KANA | _HANGUL | frozenset("\t\n\r" + bytes(range(32, 127)).decode())
 # Characters that a right decoding consists of. The order decides between equal shares.
 _COMMON_OF_CODEC = {
     "gb18030": _HANZI,
@@ -166,11 +166,18 @@ def _choose_codec(body: bytes, declared: str | None) -> str:
     if shares[best] >= PLAUSIBLE_SHARE:
         return best
     # Neither UTF-8 nor East Asian, or too few characters to tell: then a declaration counts.
-    for codec in named:
-        if codec != "utf-8" and REPLACEMENT not in sample.decode(codec, "replace"):
-            return codec
+    fitting = [
+        codec
+        for codec in named
+        if codec != "utf-8" and REPLACEMENT not in sample.decode(codec, "replace")
+    ]
+    single_byte = [codec for codec in fitting if codec not in _COMMON_OF_CODEC]
+    if single_byte:
+        return single_byte[0]
     if _share_of_western(sample) >= PLAUSIBLE_SHARE:
         return "cp1252"
+    if fitting:
+        return fitting[0]
     if len(_HIGH_BYTE.findall(body)) <= MAX_STRAY_SHARE * len(body):
         return "utf-8"
     if shares[best] > 0:
@@ -279,8 +286,12 @@ def _decode_utf16(body: bytes) -> DecodedPage:
     little_endian = not body.startswith(codecs.BOM_UTF16_BE) and body[:1] != b"\0"
     codec = "utf-16-le" if little_endian else "utf-16-be"
     text = body.decode(codec, "replace").removeprefix("\ufeff")
-    strange = text.count(REPLACEMENT)
-    strange += sum(text.count(chr(byte)) for byte in _CONTROL_BYTES)
-    if strange > MAX_REPLACED_SHARE * len(text):
+    counts = Counter(text[:SAMPLE_BYTES])
+    familiar = sum(
+        count
+        for character, count in counts.items()
+        if character in _COMMON_ANYWHERE or _is_punctuation(character)
+    )
+    if familiar < PLAUSIBLE_SHARE * counts.total():
         raise UndecodableError("not text: zero bytes, and not UTF-16 either")
     return DecodedPage(text, codec, text.count(REPLACEMENT))

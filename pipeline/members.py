@@ -20,6 +20,8 @@ from isal import isal_zlib
 PIECE_BYTES = 64 * 1024
 # One kilobyte of zstd holds at most 256 blocks of 128 KB, so a call returns at most 32 MB.
 ZSTD_STEP_BYTES = 1024
+# Where compressed records are looked for in a file that does not begin with one.
+FIRST_LOOK_BYTES = 2**20
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -225,14 +227,23 @@ class MemberStream:
             index += 1
 
     def _choose_codec(self) -> _Codec | None:
-        while len(self._raw) < 8 and self._fill():
-            pass
+        """Tells the compression by the first bytes, or if they are damaged, by what follows."""
+        self._fill_to(8)
         if self._raw.startswith(GZIP_MAGIC):
             return _Gzip()
         if self._raw.startswith(DICTIONARY_MAGIC):
             return _Zstd(self._read_dictionary())
         if self._raw.startswith(ZSTD_MAGIC) or _is_skippable(self._raw):
             return _Zstd(None)
+        self._fill_to(FIRST_LOOK_BYTES)
+        head = self._raw
+        for codec in (_Gzip(), _Zstd(None)):
+            index = head.find(codec.magic)
+            while index >= 0:
+                if _starts_with(codec, head[index : index + codec.trial_bytes], b"WARC/"):
+                    self._damage = DamagedMemberError(0, f"not {codec.name}, but what follows is")
+                    return codec
+                index = head.find(codec.magic, index + 1)
         return None
 
     def _read_dictionary(self) -> bytes | None:
@@ -240,8 +251,7 @@ class MemberStream:
         (length,) = struct.unpack("<I", self._raw[4:8])
         if length > MAX_DICTIONARY_BYTES:
             return None
-        while len(self._raw) < 8 + length and self._fill():
-            pass
+        self._fill_to(8 + length)
         content = self._raw[8 : 8 + length]
         if not content.startswith(ZSTD_MAGIC):
             return content
@@ -262,8 +272,7 @@ class MemberStream:
     def _open_member(self, codec: _Codec) -> bool:
         """Starts on the member at hand; False at the end of the file."""
         while True:
-            while len(self._raw) < 8 and self._fill():
-                pass
+            self._fill_to(8)
             if self._raw.startswith(b"\0"):
                 # Padding, as tapes and some archives leave it.
                 self._advance(len(self._raw) - len(self._raw.lstrip(b"\0")))
@@ -355,6 +364,10 @@ class MemberStream:
         more = self._file.read(PIECE_BYTES)
         self._raw += more
         return bool(more)
+
+    def _fill_to(self, count: int) -> None:
+        while len(self._raw) < count and self._fill():
+            pass
 
     def _advance(self, count: int) -> None:
         self._raw = self._raw[count:]

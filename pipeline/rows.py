@@ -124,7 +124,7 @@ def read_text(file: BinaryIO, limits: ReadLimits, fields: TextFields) -> Iterato
                 "text",
                 content_type="text/plain",
                 record_type="document",
-                text=decoded.text.replace("\r\n", "\n").strip("\n"),
+                text=decoded.text.replace("\r\n", "\n").strip("\r\n"),
             )
 
 

@@ -192,7 +192,7 @@ def _pages_of(members: tarfile.TarFile) -> Iterator[SavedPage]:
             member.isreg()
             and len(parts) > 2
             and parts[1] in FOLDERS
-            and ".." not in parts
+            and not {"/", ".."} & set(parts)
             and member.name.lower().endswith((".html", ".htm"))
             and member.size <= MAX_PAGE_BYTES
         )

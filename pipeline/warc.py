@@ -326,12 +326,13 @@ class _WarcReader:
             # no way back if it is not.
             self._search_from = block_start
         else:
-            remaining = block_start + length
+            window.drop(block_start)
+            remaining = length
             while remaining > 0:
                 # The member of another record is a sign that the length is not true.
                 for start in window.member_starts():
                     window.reach(start + _LOOK_BEHIND_RECORD)
-                    if 0 < start < remaining and _RECORD_START.match(window.data, start):
+                    if start < remaining and _RECORD_START.match(window.data, start):
                         window.drop(start)
                         return
                 step = min(remaining, len(window.data))

@@ -83,7 +83,8 @@ def funnel(steps: Sequence[Step], width: int, name: str) -> str:
     label_width = 0 if narrow else 230
     number_width = 96
     row = 2 * ROW_PIXELS if narrow else ROW_PIXELS
-    scale = (width - label_width - number_width) / max(1, steps[0].remaining)
+    longest = max(step.remaining + step.left for step in steps)
+    scale = (width - label_width - number_width) / max(1, longest)
     figure, axes = _canvas(width, len(steps) * row + 4)
     for index, step in enumerate(steps):
         top = index * row + (22 if narrow else 5)

@@ -166,8 +166,9 @@ def _steps(stages: Sequence[StageBooks], source: str, unit: str) -> list[Step]:
             reasons = _books(stage, source).outcomes[outcome].items()
             for reason, count in sorted(reasons, key=lambda item: -getattr(item[1], unit)):
                 left = getattr(count, unit)
-                if left:
-                    remaining -= left
+                remaining -= left
+                # Cleaning may lengthen a text; there is nothing to draw of that.
+                if left > 0:
                     steps.append(Step(f"{stage.stage} · {reason}", outcome, left, remaining))
     return [*steps, Step("语料 corpus", "kept", 0, remaining)]
 
@@ -179,7 +180,7 @@ def _ledger_rows(stages: Iterable[StageBooks], source: str) -> list[LedgerRow]:
         entries = [("in", "", books.came_in)]
         for outcome in OUTCOMES:
             reasons = sorted(books.outcomes[outcome].items())
-            entries += [(outcome, reason, count) for reason, count in reasons]
+            entries += [(outcome, reason, count) for reason, count in reasons if count != Count()]
         if len(entries) == 1 and books.kept == books.came_in:
             rows.append(LedgerRow(stage.stage, "passed", "", books.kept, books.kept.documents))
             continue

@@ -142,7 +142,8 @@ def ledger(made: Sequence[MadeUpDocument]) -> dict[str, Any]:
             place = books[document.source].count(*document.fate[1:]) if ends_here else None
             (place or books[document.source].kept).add(*size)
         if stage in ("extract", "clean"):
-            # Menus that extract took for text and clean removes.
+            # Menus that extract took for text and clean removes; other sources have none.
+            books["books"].count("removed", "navigation")
             books["crawl"].came_in.add(0, *MENUS)
             ends = books["crawl"].count("removed", "navigation") if stage == "clean" else None
             (ends or books["crawl"].kept).add(0, *MENUS)

@@ -95,7 +95,8 @@ def test_books_in_the_page_are_those_of_the_ledger(run: Path, html: str) -> None
             expected[("sum", "closes")] = books["in"]
             for outcome in ("dropped", "merged", "dead", "removed"):
                 for reason, count in books[outcome].items():
-                    expected[(outcome, reason)] = count
+                    if any(count.values()):
+                        expected[(outcome, reason)] = count
             if len(expected) == 3:
                 expected = {("passed", ""): books["kept"]}
             assert shown == expected

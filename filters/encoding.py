@@ -27,6 +27,7 @@ CONVINCING_SHARE = 0.75
 PLAUSIBLE_SHARE = 0.4
 # Bytes below 0x20 other than white space and escape, as a share of what is not text.
 MAX_CONTROL_SHARE = 0.02
+BINARY_BYTES = 65536
 # So few non-ASCII bytes may be lost.
 MAX_STRAY_SHARE = 0.02
 # Common characters that taking out a byte must bring.
@@ -64,8 +65,12 @@ def decode_page(body: bytes, declared: str | None) -> DecodedPage:
     Raises:
       UndecodableError: it is not text in any of the encodings known here.
     """
-    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in body[:64]:
-        return _decode_utf16(body)
+    many_zeros = body.count(0, 0, 64) >= 16
+    if many_zeros or body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        page = _decode_utf16(body)
+        if page is not None:
+            return page
+        _refuse_binary(body)
     body = body.removeprefix(codecs.BOM_UTF8)
     try:
         return DecodedPage(body.decode("utf-8"), "utf-8", 0)
@@ -151,9 +156,7 @@ def _choose_codec(body: bytes, declared: str | None) -> str:
     Raises:
       UndecodableError: none reads as text.
     """
-    head = body[:65536]
-    if len(head) - len(head.translate(None, _CONTROL_BYTES)) > MAX_CONTROL_SHARE * len(head):
-        raise UndecodableError("not text: many control bytes")
+    _refuse_binary(body)
     sample = _sample(body)
     labels = [label for label in (declared, declared_in_page(body)) if label]
     named = [codec for codec in map(codec_of_label, labels) if codec]
@@ -183,6 +186,12 @@ def _choose_codec(body: bytes, declared: str | None) -> str:
     if shares[best] > 0:
         return best
     raise UndecodableError("no encoding gives common characters")
+
+
+def _refuse_binary(body: bytes) -> None:
+    head = body[:BINARY_BYTES]
+    if len(head) - len(head.translate(None, _CONTROL_BYTES)) > MAX_CONTROL_SHARE * len(head):
+        raise UndecodableError("not text: many control bytes")
 
 
 def _sample(body: bytes) -> bytes:
@@ -281,8 +290,8 @@ def _realign(match: re.Match[bytes]) -> bytes:
     return run[:place] + run[place + 1 :]
 
 
-def _decode_utf16(body: bytes) -> DecodedPage:
-    """UTF-16 by its byte order mark, or by the zero bytes that markup has in it."""
+def _decode_utf16(body: bytes) -> DecodedPage | None:
+    """UTF-16 with a byte order mark, or with the zero bytes that markup has in it; None if not."""
     little_endian = not body.startswith(codecs.BOM_UTF16_BE) and body[:1] != b"\0"
     codec = "utf-16-le" if little_endian else "utf-16-be"
     text = body.decode(codec, "replace").removeprefix("\ufeff")
@@ -293,5 +302,5 @@ def _decode_utf16(body: bytes) -> DecodedPage:
         if character in _COMMON_ANYWHERE or _is_punctuation(character)
     )
     if familiar < PLAUSIBLE_SHARE * counts.total():
-        raise UndecodableError("not text: zero bytes, and not UTF-16 either")
+        return None
     return DecodedPage(text, codec, text.count(REPLACEMENT))

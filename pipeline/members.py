@@ -166,6 +166,11 @@ class MemberStream:
         self._codec = self._choose_codec()
         self.compression = self._codec.name if self._codec else ""
 
+    @property
+    def damage(self) -> DamagedMemberError | None:
+        """The damage that reading has come to, while what lies before it is still given out."""
+        return self._damage
+
     def renew_allowance(self) -> None:
         """Says that what was read so far is good."""
         self._allowance_left = self._allowance

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from pangu_settings import Settings
 
-# Closed vocabulary of Damage.error. Later parts of the extract stage add `undecodable` for pages
-# and `extraction_failed`.
+# Closed vocabulary of Damage.error. The extract stage adds `extraction_failed` for pages that read
+# well but break main-text extraction.
 DAMAGE_ERRORS = ("damaged_record", "damaged_file", "too_large", "undecodable", "bad_row")
 
 

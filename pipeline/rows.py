@@ -140,7 +140,8 @@ class _Line:
 def _read_lines(file: BinaryIO, limit: int) -> Iterator[_Line | DamagedMemberError]:
     """Lines of a file that may be compressed, in bounded memory."""
     stream = MemberStream(file, allowance=ALLOWANCE_LIMITS * limit)
-    offset, kept, too_long = 0, b"", 0
+    # The line that is being put together: where it begins, its parts so far, their length.
+    offset, parts, size = 0, list[bytes](), 0
     while True:
         try:
             piece = stream.read()
@@ -148,23 +149,28 @@ def _read_lines(file: BinaryIO, limit: int) -> Iterator[_Line | DamagedMemberErr
             yield problem
             if not stream.resume(b""):
                 return
-            kept, too_long = b"", 0
+            parts, size = [], 0
             continue
         if piece is None:
             break
-        *lines, kept = (kept + piece.data).split(b"\n")
-        if any(lines):
-            stream.renew_allowance()
-        for line in lines:
-            size = too_long + len(line)
-            yield _Line(offset, None if size > limit else line, size)
-            offset, too_long = offset + size + 1, 0
-        if too_long or len(kept) > limit:
+        first, *others = piece.data.split(b"\n")
+        parts.append(first)
+        size += len(first)
+        for start_of_next in others:
+            yield _line(offset, parts, size, limit)
+            offset += size + 1
+            parts, size = [start_of_next], len(start_of_next)
+        if size > limit:
             # Of a line that is too long only its length is kept.
-            kept, too_long = b"", too_long + len(kept)
-    if kept or too_long:
-        size = too_long + len(kept)
-        yield _Line(offset, None if size > limit else kept, size)
+            parts = []
+        if any(others):
+            stream.renew_allowance()
+    if size:
+        yield _line(offset, parts, size, limit)
+
+
+def _line(offset: int, parts: list[bytes], size: int, limit: int) -> _Line:
+    return _Line(offset, None if size > limit else b"".join(parts), size)
 
 
 def _join_lines(

@@ -31,7 +31,8 @@ SKIPPED_LIMITS = 64
 
 _VERSION = re.compile(rb"WARC/\d+\.\d+[ \t]*\r*\n")
 _LONGEST_VERSION = 32
-_HEADER_END = re.compile(rb"\n\r*\n")
+# A blank line; or, where that was lost, the next record.
+_HEADER_END = re.compile(rb"\n(?:\r*\n|WARC/\d)")
 _BLANK = re.compile(rb"[\r\n]*")
 _RECORD_START = re.compile(rb"[\r\n]*WARC/")
 _RECORD_END = re.compile(rb"\r*\n\r*\n|[\r\n]*(?:WARC/|\Z)")
@@ -198,9 +199,12 @@ class _WarcReader:
             except _UnreadableError as problem:
                 self._told_member = self._window.member_of(0)
                 self._search_from = 1
+                cause = self._stream.damage
+                own_member = cause is not None and cause.offset == self._told_member
+                detail = cause.detail if cause and own_member else str(problem)
                 is_warc = self._met_records or self._window.data.startswith(b"WARC/")
                 error = "damaged_record" if is_warc else "damaged_file"
-                item = self._damage(offset, error, str(problem))
+                item = self._damage(offset, error, detail)
             except _ForeignFormatError as problem:
                 yield self._damage(offset, "damaged_file", str(problem))
                 return
@@ -241,7 +245,7 @@ class _WarcReader:
                 f"cut off: {len(window.data) - block_start:,} of {length:,} bytes are there"
             )
         if not self._ends_well(block_end):
-            raise _UnreadableError(f"Content-Length {length:,} does not lead to its end")
+            raise _UnreadableError(f"Content-Length {length:,} is wrong: no record ends there")
         self._told_member = -1
         self._met_records = True
         if window.member_of(block_end - 1) != window.member_of(0):
@@ -266,7 +270,9 @@ class _WarcReader:
             raise _UnreadableError(f"no WARC record begins here: {bytes(window.data[:24])!r}")
         while not (end := _HEADER_END.search(window.data, 0, MAX_HEADER_BYTES)):
             if len(window.data) >= MAX_HEADER_BYTES or not window.pull():
-                raise _UnreadableError("its header has no end")
+                break
+        if end is None or b"WARC" in end[0]:
+            raise _UnreadableError("its header has no end")
         return parse_headers(bytes(window.data[: end.start()])), end.end()
 
     def _ends_well(self, end: int) -> bool:

@@ -121,6 +121,14 @@ def test_byte_order_marks_and_utf_16(encoding: str) -> None:
     assert page.encoding == {"utf-8-sig": "utf-8", "utf-16": "utf-16-le"}.get(encoding, encoding)
 
 
+@pytest.mark.parametrize("start", [b"\0", b"\xff\xfe", b"\xfe\xff", b"\0\0\0"])
+def test_stray_bytes_at_the_start_do_not_make_it_utf_16(start: bytes) -> None:
+    for codec in ("utf-8", "gb18030"):
+        page = decode_page(start + html(SIMPLIFIED).encode(codec), None)
+        assert page.encoding == codec
+        assert page.text.endswith(html(SIMPLIFIED)[2:])
+
+
 def test_a_byte_order_mark_before_other_bytes_is_no_order() -> None:
     body = b"\xef\xbb\xbf" + html(SIMPLIFIED).encode("gb18030")
     assert decode_page(body, None) == DecodedPage(html(SIMPLIFIED), "gb18030", 0)

@@ -64,23 +64,26 @@ def _summary(run: ReportInput) -> str:
         f"tokens: {run.shards['tokens']:,}",
     ]
     if earliest is not None and latest is not None:
-        lines.append(f"captured: {earliest:%Y-%m-%d} to {latest:%Y-%m-%d}")
+        lines.append(f"captured: from {earliest:%Y-%m-%d} to {latest:%Y-%m-%d}")
     return _list(lines)
 
 
 def _sources(run: ReportInput) -> str:
-    mixed = {row.name: row for row in mixture_rows(run.shards)}
     rows = []
-    for source in run.recipe.sources:
-        row = mixed.get(source.name)
+    for source, row in zip(run.recipe.sources, mixture_rows(run), strict=True):
         read = run.stages[0].sources.get(source.name)
-        cells = [source.name, _paths(source), f"{read.came_in.documents:,}" if read else "0"]
-        if row is None:
-            cells += ["0", "0", f"{source.weight:g}", "0.0%", "0.00"]
-        else:
-            cells += [f"{row.documents:,}", f"{row.tokens:,}", f"{row.weight:g}"]
-            cells += [f"{row.drawn:.1%}", f"{row.epochs:.2f}"]
-        rows.append(cells)
+        rows.append(
+            [
+                source.name,
+                _paths(source),
+                f"{read.came_in.documents:,}" if read else "0",
+                f"{row.documents:,}",
+                f"{row.tokens:,}",
+                f"{row.weight:g}",
+                f"{row.drawn:.1%}",
+                f"{row.epochs:.2f}",
+            ]
+        )
     heads = ["source", "files", "read", "documents", "tokens", "weight", "drawn", "epochs"]
     return _table(heads, rows)
 

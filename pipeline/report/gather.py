@@ -232,12 +232,8 @@ def _snap(edges: np.ndarray, recipe: Recipe, signal: str) -> np.ndarray:
 
 def limits_of(recipe: Recipe, signal: str) -> list[tuple[str, float]]:
     """(rule, limit) of the rules that look at a signal."""
-    return [
-        (name, float(limit))
-        for name, rule in recipe.rules.items()
-        for limit in (rule.min, rule.max)
-        if rule.signal == signal and limit is not None
-    ]
+    rules = recipe.rules.items()
+    return [(name, rule.limit) for name, rule in rules if rule.signal == signal]
 
 
 def _read_dropped(

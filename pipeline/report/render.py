@@ -115,7 +115,7 @@ def render_report(run: ReportInput) -> str:
         ],
         lengths=_histogram(run, run.lengths, "characters", logarithmic=True),
         qualities=_histogram(run, run.qualities, "quality", logarithmic=False),
-        mixture=mixture_rows(run.shards),
+        mixture=mixture_rows(run),
         tokenizer=plain_facts(run.tokenizer),
     )
 
@@ -221,20 +221,21 @@ def _histogram(
     return Markup(mirrored_histogram(histogram, limits, logarithmic, HISTOGRAM_SIZE, signal))
 
 
-def mixture_rows(shards: Mapping[str, Any]) -> list[MixtureRow]:
+def mixture_rows(run: ReportInput) -> list[MixtureRow]:
     """What the sources' weights mean for the tokens they hold (PanGu-α Table 4)."""
-    sources: Mapping[str, Mapping[str, Any]] = shards["sources"]
-    tokens = sum(source["tokens"] for source in sources.values())
+    held: Mapping[str, Mapping[str, Any]] = run.shards["sources"]
+    tokens = run.shards["tokens"]
     # A source without tokens cannot be drawn from, whatever its weight.
-    weights = {name: s["weight"] for name, s in sources.items() if s["tokens"]}
+    weights = {name: source["weight"] for name, source in held.items() if source["tokens"]}
     all_weights = sum(weights.values())
     rows = []
-    for name, source in sources.items():
-        held = source["tokens"] / tokens if tokens else 0.0
-        drawn = weights.get(name, 0.0) / all_weights if all_weights else 0.0
-        epochs = drawn / held if held else 0.0
-        entry = (source["weight"], source["documents"], source["tokens"])
-        rows.append(MixtureRow(name, *entry, held, drawn, epochs))
+    for source in run.recipe.sources:
+        facts = held.get(source.name, {"documents": 0, "tokens": 0})
+        share = facts["tokens"] / tokens if tokens else 0.0
+        drawn = weights.get(source.name, 0.0) / all_weights if all_weights else 0.0
+        epochs = drawn / share if share else 0.0
+        counts = (facts["documents"], facts["tokens"])
+        rows.append(MixtureRow(source.name, source.weight, *counts, share, drawn, epochs))
     return rows
 
 

@@ -20,10 +20,10 @@ from pipeline.recipe import Recipe
 SOURCES = {"crawl": 600, "encyclopedia": 90, "books": 12}
 HOSTILE_TITLE = "<script>alert('title')</script>$x$"
 RULES = {
-    "title_only": {"signal": "title_only", "max": 0},
+    "title_only": {"signal": "beyond_title_characters", "min": 20},
     "too_little_chinese": {"signal": "chinese_share", "min": 0.6},
     "too_short": {"signal": "characters", "min": 150},
-    "advertisement": {"signal": "advertisement_words", "max": 0},
+    "advertisement": {"signal": "advertisement_words", "max": 2},
     "sensitive": {"signal": "sensitive_words", "max": 3},
 }
 TITLES = (
@@ -188,7 +188,7 @@ def _dropped_rows(made: Sequence[MadeUpDocument]) -> list[dict[str, Any]]:
     findings = {
         "http_status": ("404", "200"),
         "too_short": ("characters 82", "characters 150"),
-        "advertisement": ("advertisement_words 4", "advertisement_words 0"),
+        "advertisement": ("advertisement_words 4", "advertisement_words 2"),
     }
     rows = []
     for document in made:

@@ -1,0 +1,49 @@
+"""Presets: published sets of rules, each a versioned file in presets/ with the source of limits."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from pydantic import Field
+
+from filters.rules import Rule
+from pangu_settings import Settings, SettingsError, load
+
+_FOLDER = Path(__file__).parent / "presets"
+
+
+class PresetRule(Rule):
+    """A rule and where it comes from."""
+
+    source: str = Field(description="section of the publication, and what in the rule is ours")
+
+
+class Preset(Settings):
+    """A published set of rules."""
+
+    name: str
+    version: int = Field(ge=1, description="goes up whenever a rule changes")
+    description: str
+    source: str = Field(description="the publication")
+    rules: dict[str, PresetRule] = Field(description="rule name -> rule; the first broken counts")
+    deviations: list[str] = Field(description="what the publication leaves open or we do otherwise")
+
+
+def preset_names() -> list[str]:
+    """Returns the names of all presets."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def load_preset(name: str) -> Preset:
+    """Returns the preset of that name.
+
+    Raises:
+      SettingsError: there is none; the message has the nearest name.
+    """
+    names = preset_names()
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
+        raise SettingsError(f"no preset is called '{name}'; {hint}")
+    return load(Preset, _FOLDER / f"{name}.yaml")

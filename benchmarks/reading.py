@@ -2,7 +2,7 @@
 
     python benchmarks/reading.py CRAWL.warc.gz...
 
-MB are of the stored file. The best of five runs counts.
+MB are of the stored file, seconds are CPU time. The best of nine runs counts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from pipeline.reading import ReadLimits, Record, read_records
 from pipeline.warc import read_warc_records
 
-RUNS = 5
+RUNS = 9
 
 
 def bare_fastwarc(path: str) -> int:
@@ -30,6 +30,20 @@ def bare_fastwarc(path: str) -> int:
         for record in ArchiveIterator(file):
             body = record.reader.read()
             if record.record_type == WarcRecordType.response:
+                size += len(body)
+    return size
+
+
+def fastwarc_fields(path: str) -> int:
+    """The same with encodings taken off and the fields that a page record of ours has."""
+    size = 0
+    with open(path, "rb") as file:
+        for record in ArchiveIterator(file, auto_decode="all"):
+            body = record.reader.read()
+            if record.record_type == WarcRecordType.response:
+                fields = (record.headers["WARC-Target-URI"], record.record_date)
+                fields += (record.http_headers.status_code, record.http_content_type)
+                fields += (record.http_charset, record.stream_pos)
                 size += len(body)
     return size
 
@@ -48,7 +62,12 @@ def page_records(path: str) -> int:
         return sum(len(record.body) for record in records if isinstance(record, Record))
 
 
-READERS: tuple[Callable[[str], int], ...] = (bare_fastwarc, warc_records, page_records)
+READERS: tuple[Callable[[str], int], ...] = (
+    bare_fastwarc,
+    fastwarc_fields,
+    warc_records,
+    page_records,
+)
 
 
 def main(paths: list[str]) -> None:
@@ -57,15 +76,15 @@ def main(paths: list[str]) -> None:
         stored = Path(path).stat().st_size
         for reader in READERS:
             best = min(_timed(reader, path) for _ in range(RUNS))
-            print(f"{reader.__name__:14} {best:7.3f} s {stored / best / 1e6:7.1f} MB/s  {path}")
+            print(f"{reader.__name__:15} {best:7.3f} s {stored / best / 1e6:7.1f} MB/s  {path}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"peak memory of all of it: {peak / 1024:.0f} MB")
 
 
 def _timed(reader: Callable[[str], int], path: str) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     reader(path)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 if __name__ == "__main__":

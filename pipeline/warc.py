@@ -101,6 +101,11 @@ class _Window:
                 return False
         return True
 
+    def copy(self, start: int, end: int) -> bytes:
+        """data[start:end], copied once."""
+        with memoryview(self.data) as view:
+            return view[start:end].tobytes()
+
     def drop(self, count: int) -> None:
         """Leaves the first count bytes behind."""
         del self.data[:count]
@@ -252,7 +257,7 @@ class _WarcReader:
             self._records_cross_members = True
         record = None
         if is_page:
-            block = bytes(window.data[block_start:block_end])
+            block = window.copy(block_start, block_end)
             record = WarcRecord(self._unique(window.offset), headers, block)
         window.drop(block_end)
         return record

@@ -4,13 +4,15 @@
 
 The index holds one JSON object a line for each response: `warc` (file name), `offset` (of the
 record in it), `kind`, and `dup_group` where pages are copies of each other. Fails if a page of a
-kind without content is kept, if copies survive side by side, or if the run takes too long.
+kind without content is kept, if copies survive side by side though their texts are similar (Jaccard
+of character 5-grams of 0.8 or more), or if the run takes too long.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import json
 import subprocess
 import sys
@@ -23,8 +25,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
+from filters.minhash import shingle_hashes
+
 WITHOUT_CONTENT = ("redirect-stub", "error-page", "block-page")
 COPIES = ("mirror", "dup-url")
+SIMILAR = 0.8
 
 Place = tuple[str, int]
 
@@ -36,9 +41,10 @@ def main() -> None:
         seconds = run_recipe(arguments.crawl, out, arguments.workers, Path(folder))
         truth = read_truth(arguments.index)
         fates = read_fates(out)
+        texts = read_texts(out)
     print(f"{len(truth):,} pages, {arguments.workers} workers, {seconds:.0f} s")
     print_kinds(truth, fates)
-    failures = [*kept_without_content(truth, fates), *surviving_copies(truth, fates)]
+    failures = [*kept_without_content(truth, fates), *surviving_copies(truth, fates, texts)]
     if arguments.most_seconds and seconds > arguments.most_seconds:
         failures.append(f"took {seconds:.0f} s, more than {arguments.most_seconds} s")
     for failure in failures:
@@ -120,10 +126,21 @@ def kept_without_content(
     ]
 
 
+def read_texts(out: Path) -> dict[str, str]:
+    """Id of each kept document -> its text."""
+    texts: dict[str, str] = {}
+    for path in sorted((out / "corpus").glob("*.parquet")):
+        for row in pq.read_table(path, columns=["id", "text"]).to_pylist():
+            texts[row["id"]] = row["text"]
+    return texts
+
+
 def surviving_copies(
-    truth: dict[Place, dict[str, Any]], fates: dict[Place, tuple[str, str]]
+    truth: dict[Place, dict[str, Any]],
+    fates: dict[Place, tuple[str, str]],
+    texts: dict[str, str],
 ) -> list[str]:
-    """Groups of copies of which more than one page is in the corpus."""
+    """Groups of copies of which two pages with similar texts are in the corpus."""
     groups: dict[str, list[Place]] = defaultdict(list)
     for where, row in truth.items():
         if row.get("dup_group"):
@@ -132,10 +149,18 @@ def surviving_copies(
     failures = []
     for group, members in sorted(groups.items()):
         kept = [where for where in members if fates.get(where, ("", ""))[0] == "kept"]
-        if len(kept) > 1 and any(truth[where]["kind"] in COPIES for where in members):
-            urls = ", ".join(truth[where]["url"] for where in kept[:3])
-            failures.append(f"group {group}: {len(kept)} of {len(members)} copies kept: {urls}")
+        for first, second in itertools.combinations(kept, 2):
+            shared = jaccard(texts[fates[first][1]], texts[fates[second][1]])
+            line = f"group {group}: {truth[first]['url']} and {truth[second]['url']}"
+            print(f"  kept side by side, similarity {shared:.2f}: {line}")
+            if shared >= SIMILAR and any(truth[where]["kind"] in COPIES for where in members):
+                failures.append(f"{line} are both kept at similarity {shared:.2f}")
     return failures
+
+
+def jaccard(first: str, second: str) -> float:
+    a, b = (set(shingle_hashes(text, 5).tolist()) for text in (first, second))
+    return len(a & b) / max(1, len(a | b))
 
 
 if __name__ == "__main__":

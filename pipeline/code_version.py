@@ -1,4 +1,4 @@
-"""The version of a stage's code: a digest of its module and of every project module below it.
+"""The version of a stage's code: a digest of its module, the project modules below it, their data.
 
 A version number kept by hand is forgotten on the day it matters. Comments, docstrings and layout
 do not count, so that only a change of behaviour makes finished work stale.
@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 ROOMS = ("pipeline", "filters", "tokenizer")
+DATA_SUFFIXES = (".html", ".css", ".txt", ".yaml")
 
 
 def code_version(module: str, libraries: Iterable[str] = ()) -> str:
@@ -30,6 +31,8 @@ def code_version(module: str, libraries: Iterable[str] = ()) -> str:
     digest = hashlib.sha256()
     for name in sorted(_closure(module)):
         digest.update(f"{name}\0{_behaviour(name)}\0".encode())
+        for path in _data_files(name):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     for library in sorted(libraries):
         digest.update(f"{library}=={importlib.metadata.version(library)}\0".encode())
     return digest.hexdigest()[:16]
@@ -63,6 +66,12 @@ def _closure(module: str) -> set[str]:
             reached.add(name)
             waiting.extend(imported_modules(name))
     return reached
+
+
+def _data_files(module: str) -> list[Path]:
+    """Files beside a module that it may read, such as a page template."""
+    siblings = _path(module).parent.iterdir()
+    return sorted(path for path in siblings if path.suffix in DATA_SUFFIXES)
 
 
 @cache

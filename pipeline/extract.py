@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from filters.encoding import UndecodableError, decode_page
-from pipeline.reading import Damage, ReadLimits, Record, TextFields, read_records
-
 from filters.main_text import ExtractionError, extract_main_text
 from pipeline import storage
 from pipeline.documents import (
@@ -25,6 +23,7 @@ from pipeline.documents import (
     document_id,
 )
 from pipeline.parts import Part, PartOutput
+from pipeline.reading import Damage, ReadLimits, Record, TextFields, read_records
 from pipeline.recipe import Recipe, Source
 from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
 from pipeline.tables import RowBuffer
@@ -248,6 +247,6 @@ STAGE = Stage(
     needs=(),
     settings=_settings,
     run=_run,
-    libraries=("fastwarc", "lxml", "trafilatura"),
+    libraries=("fastwarc", "isal", "lxml", "zstandard"),
     reads_inputs=True,
 )

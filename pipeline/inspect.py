@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 import yaml
+
 from filters.rules import Rule, explain_rule
 from filters.signals import SIGNALS
-
 from pangu_settings import UserError
 from pipeline import storage
 from pipeline.run_directory import RECIPE, RunDirectory

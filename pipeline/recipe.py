@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from filters.clean import CleanSettings
-from filters.rules import Rule
-from filters.signals import SIGNALS
-from pipeline.reading import ReadLimits
 from pydantic import Field, field_validator, model_validator
 
+from filters.clean import CleanSettings
 from filters.presets import load_preset
+from filters.rules import Rule
+from filters.signals import SIGNALS
 from pangu_settings import Settings, SettingsError, apply_overrides, read_yaml, validate
 from pipeline import storage
+from pipeline.reading import ReadLimits
 from tokenizer.shards import DEFAULT_MAX_TOKENS
 from tokenizer.vocabulary import VocabularySettings
 
@@ -181,7 +181,8 @@ def _with_preset_rules(content: dict[str, Any], origin: str) -> dict[str, Any]:
     except SettingsError as error:
         raise SettingsError(f"{origin}: preset: {error}") from None
     rules: dict[str, Any] = {
-        rule_name: rule.model_dump(exclude_none=True) for rule_name, rule in preset.rules.items()
+        rule_name: rule.model_dump(include=set(Rule.model_fields), exclude_none=True)
+        for rule_name, rule in preset.rules.items()
     }
     given = content.get("rules")
     if given is not None and not isinstance(given, dict):

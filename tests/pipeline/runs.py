@@ -71,7 +71,7 @@ def write_recipe(folder: Path, crawl: Crawl, **changes: Any) -> Path:
         **changes,
     }
     path = folder / "small.yaml"
-    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    path.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return path
 
 

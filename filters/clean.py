@@ -1,9 +1,9 @@
-"""Cleaning inside one document: PanGu-α §3.1.1, steps 2 (symbols, duplicate paragraphs), 4
-(traditional to simplified) and 5 (navigation).
+"""Cleaning inside one document: PanGu-α §3.1.1, steps 2 (special symbols, duplicate paragraphs), 4
+(traditional characters to simplified ones) and 5 (navigation).
 
-Text is rewritten with restraint: 。！？，：；（）「」 stay as wide as they are, because they are what
-Chinese sentences are made of; only full-width letters, digits and the ideographic space become
-half-width. Cleaning a cleaned text changes nothing.
+Text is rewritten with restraint. Marks of Chinese sentences, such as 。！？，：；（）「」, keep their
+width; only full-width letters, digits and the ideographic space become half-width. Cleaning a
+cleaned text changes nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NOT_TEXT = re.compile(
     "\ufff0-\uffff\U000e0000-\U0010ffff]+|\u200d(?![\u2600-\u27bf\U0001f000-\U0001faff])"
 )
 _FULL_WIDTH = re.compile("[０-９Ａ-Ｚａ-ｚ\u3000]+")
-_HALF_WIDTH = {
+_HALF_WIDTH: dict[int, int | str] = {
     **{code: code - 0xFEE0 for code in range(ord("０"), ord("９") + 1)},
     **{code: code - 0xFEE0 for code in range(ord("Ａ"), ord("Ｚ") + 1)},
     **{code: code - 0xFEE0 for code in range(ord("ａ"), ord("ｚ") + 1)},
@@ -41,7 +41,10 @@ _HALF_WIDTH = {
 }
 # Ornaments: box drawing, blocks, geometric shapes, stars and the like; not arrows, not emoji, and
 # not the circle that is a digit in 二○○八年.
-_ORNAMENT = "\u2500-\u25ca\u25cc-\u25ff\u2605\u2606\u2620-\u262f\u2660-\u2667\u2700-\u2704\u2706-\u2727\u2729-\u274b\u2756-\u2767\u2794\u27a2-\u27af\u3012\u3013\u3020※"
+_ORNAMENT = (
+    "\u2500-\u25ca\u25cc-\u25ff\u2605\u2606\u2620-\u262f\u2660-\u2667\u2700-\u2704\u2706-\u2727"
+    "\u2729-\u274b\u2756-\u2767\u2794\u27a2-\u27af\u3012\u3013\u3020※"
+)
 # Two or more ornaments are decoration wherever they are; one is, at either end of a line.
 _ORNAMENTS = re.compile(rf"^[{_ORNAMENT}\s]+|[{_ORNAMENT}\s]+$|(?:[{_ORNAMENT}]\s*){{2,}}")
 # Marks said three times or more are said once; a line of dots or dashes keeps its usual length.

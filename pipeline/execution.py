@@ -11,7 +11,10 @@ from __future__ import annotations
 import itertools
 import logging
 import multiprocessing
+import os
 import re
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -134,17 +137,35 @@ class Execution:
         run_pipeline(build, [f"--runner={self.runner}", *self.options])
 
     def close(self) -> None:
-        """Ends the worker processes."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        """Ends the worker processes, also in the middle of their work: files appear whole."""
+        if self._pool is None:
+            return
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        self._pool.shutdown(cancel_futures=True)
+        self._pool = None
 
     def _processes(self) -> ProcessPoolExecutor:
         if self._pool is None:
             # Spawned, not forked: Beam and Arrow keep threads, which a fork would cut off.
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context)
+            self._pool = ProcessPoolExecutor(
+                self.workers, mp_context=context, initializer=_follow_parent
+            )
         return self._pool
+
+
+def _follow_parent() -> None:
+    """Makes a worker end when its parent does, however that ended, and leaves Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def run_pipeline(build: Callable[[beam.Pipeline], object], options: Sequence[str]) -> None:
@@ -161,6 +182,10 @@ def run_pipeline(build: Callable[[beam.Pipeline], object], options: Sequence[str
         pipeline.run().wait_until_finish()
     except UserError as error:
         raise UserError(re.sub(r" \[while running '.*'\]$", "", str(error))) from error
+    except RuntimeError as error:
+        if str(error).startswith("KeyboardInterrupt") or "\nKeyboardInterrupt" in str(error):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _map(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from crawl.build import Crawl
-from runs import FinishedRun, write_recipe
+from runs import FinishedRun, digest_of_results, run_recipe, write_recipe
 
 import pangu
 from pangu_settings import UserError
@@ -152,3 +157,47 @@ def test_run_directory_that_is_a_file_is_refused(finished: FinishedRun, tmp_path
     path = tmp_path / "file"
     path.write_text("")
     assert "is a file" in error("run", finished.recipe, "--out", path)
+
+
+def start_run(recipe: Path, out: Path) -> subprocess.Popen[str]:
+    """Starts `pangu run` with two workers and returns when both are there."""
+    command = [sys.executable, "-m", "pangu", "run", str(recipe), "--out", str(out)]
+    process = subprocess.Popen(
+        [*command, "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(workers_of(process.pid)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return process
+
+
+def workers_of(pid: int) -> list[int]:
+    """Child processes that run tasks, without multiprocessing's resource tracker."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    lines = {int(child): Path(f"/proc/{child}/cmdline").read_text() for child in children}
+    return [child for child, line in lines.items() if "spawn_main" in line]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc to see children")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_ended_run_leaves_no_worker_behind(
+    recipe: Path, finished: FinishedRun, tmp_path: Path, how: signal.Signals
+) -> None:
+    process = start_run(recipe, tmp_path / "run")
+    workers = workers_of(process.pid)
+    assert len(workers) == 2
+    os.kill(process.pid, how)
+    output, _ = process.communicate(timeout=30)
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline, "a worker outlived the run"
+        time.sleep(0.05)
+    if how == signal.SIGINT:
+        assert "interrupted" in output
+        assert "Traceback" not in output
+    run_recipe(recipe, tmp_path / "run")
+    assert digest_of_results(tmp_path / "run") == digest_of_results(finished.path)

@@ -1,19 +1,20 @@
 """MinHash signatures over character shingles, and the band keys by which near-duplicates meet.
 
 Shingles are runs of characters, not words: Chinese has no spaces, and a segmenter would cost more
-than everything else. Only letters and digits count (of any script, in NFKC form and lower case), so
-that copies which differ in punctuation or character width are found. Permutations are those of
-datasketch (scheme affine32), so that its tools can read the signatures.
+than everything else. Only letters and digits count, folded, so that copies which differ in
+punctuation, character width or traditional writing are found. Permutations are those of datasketch
+(scheme affine32), so that its tools can read the signatures.
 """
 
 from __future__ import annotations
 
 import sys
-import unicodedata
 from functools import cache
 
 import datasketch
 import numpy as np
+
+from filters.folding import fold
 
 # Shingles permuted at a time: the block of shingles × permutations stays in the processor's cache.
 BLOCK = 2048
@@ -71,10 +72,9 @@ def comparable_characters(text: str) -> np.ndarray:
     """What of a text takes part in comparisons.
 
     Returns:
-      uint32 (n,): code points of its letters and digits, in NFKC form and lower case.
+      uint32 (n,): code points of its letters and digits, folded.
     """
-    folded = unicodedata.normalize("NFKC", text).lower()
-    points = np.frombuffer(folded.encode("utf-32-le", "surrogatepass"), np.uint32)
+    points = np.frombuffer(fold(text).encode("utf-32-le"), np.uint32)
     return points[_letters_and_digits()[points]]
 
 

@@ -15,7 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from filters.word_lists import WordSearch, fold
+from filters.folding import fold
+from filters.word_lists import WordSearch
 
 # A text of this many characters gets half the quality that its prose deserves.
 HALF_QUALITY_CHARACTERS = 200

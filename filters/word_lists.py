@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import ahocorasick_rs
 
-from filters.traditional import simplify
+from filters.folding import fold
 from pangu_settings import SettingsError
 
 WORD_LISTS = ("advertisement", "sensitive")
@@ -27,14 +26,6 @@ def load_word_list(name: str) -> tuple[str, ...]:
         raise SettingsError(f"no word list is called '{name}'; there are: {', '.join(WORD_LISTS)}")
     lines = (_FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-
-
-def fold(text: str) -> str:
-    """Returns a text in the form in which phrases are compared: NFKC, simplified, lower case.
-
-    For comparing only: NFKC makes Chinese punctuation Western, which no corpus should have.
-    """
-    return simplify(unicodedata.normalize("NFKC", text)).lower()
 
 
 class WordSearch:

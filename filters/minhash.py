@@ -45,7 +45,10 @@ class MinHash:
         Returns:
           uint32 (bands × rows,); all ones where the text has no shingle.
         """
-        hashes = _mix(shingle_hashes(text, self.shingle))
+        return self._lowest(shingle_hashes(text, self.shingle))
+
+    def _lowest(self, shingles: np.ndarray) -> np.ndarray:
+        hashes = _mix(shingles)
         lowest = np.full(self.bands * self.rows, 0xFFFF_FFFF, np.uint32)
         for start in range(0, len(hashes), BLOCK):
             permuted = hashes[start : start + BLOCK, None] * self._factors + self._offsets
@@ -59,9 +62,10 @@ class MinHash:
           uint64 (bands,), or (0,) where the text is too short for one shingle: such a text is
           unique, not a duplicate of every other short text.
         """
-        if len(comparable_characters(text)) < self.shingle:
+        shingles = shingle_hashes(text, self.shingle)
+        if len(shingles) == 0:
             return np.empty(0, np.uint64)
-        bands = self.signature(text).reshape(self.bands, self.rows)
+        bands = self._lowest(shingles).reshape(self.bands, self.rows)
         keys = np.zeros(self.bands, np.uint64)
         for row in range(self.rows):
             keys = _mix64(keys ^ bands[:, row].astype(np.uint64))

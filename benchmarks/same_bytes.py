@@ -20,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+STAGES = 9
 COMPARED = ("corpus", "dropped", "dead_letters", "tokenizer", "shards", "ledger.json")
 
 
@@ -32,20 +33,17 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        digests, seconds = {}, 0.0
+        digests = {}
         for workers in arguments.workers:
             start = time.monotonic()
             subprocess.run(command(arguments.recipe, folder / f"{workers}", workers), check=True)
             seconds = time.monotonic() - start
             digests[f"{workers} workers, {seconds:.0f} s"] = digest(folder / f"{workers}")
         killed = folder / "killed"
-        kills = run_with_kills(
-            command(arguments.recipe, killed, arguments.workers[-1]),
-            arguments.kills,
-            seconds,
-            random.Random(arguments.seed),
-        )
-        digests[f"killed {kills} times"] = digest(killed)
+        rng = random.Random(arguments.seed)
+        run = command(arguments.recipe, killed, arguments.workers[-1])
+        run_with_kills(run, killed, arguments.kills, rng)
+        digests[f"killed {arguments.kills} times"] = digest(killed)
     for how, value in digests.items():
         print(f"{value[:16]}  {how}")
     same = len(set(digests.values())) == 1
@@ -60,19 +58,30 @@ def command(recipe: Path, out: Path, workers: int) -> list[str]:
     ]
 
 
-def run_with_kills(run: list[str], kills: int, seconds: float, rng: random.Random) -> int:
-    """Starts and kills a run, then lets it finish; returns how often it was really killed."""
-    done = 0
-    for _ in range(kills):
+def run_with_kills(run: list[str], out: Path, kills: int, rng: random.Random) -> None:
+    """Kills a run so many times, a random moment after it got so much further, then lets it end.
+
+    Args:
+      run: the command.
+      out: its run directory.
+      kills: how often to kill it; spread over the stages.
+      rng: chooses the moments.
+    """
+    for kill in range(kills):
         process = subprocess.Popen(run, start_new_session=True, stdout=subprocess.DEVNULL)
-        try:
-            process.wait(timeout=rng.uniform(0.1, 0.6) * seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            done += 1
-    subprocess.run(run, check=True)
-    return done
+        while finished_stages(out) < kill * STAGES // kills and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 1))
+        if process.poll() is not None:
+            raise SystemExit(f"the run ended before it could be killed for the {kill + 1}. time")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
+
+
+def finished_stages(out: Path) -> int:
+    """How many stages of a run have their manifest."""
+    return len(list(out.glob("stages/*/manifest.json")))
 
 
 def digest(run: Path) -> str:

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +13,8 @@ import yaml
 from crawl.build import Crawl
 from runs import FinishedRun, digest_of_results, run_recipe, write_recipe
 
+from benchmarks.same_bytes import STAGES as STAGE_COUNT
+from benchmarks.same_bytes import command, run_with_kills
 from pipeline.run import ROAD
 from tokenizer.shard_set import ShardSet
 from tokenizer.tokenizer import Tokenizer
@@ -172,24 +169,13 @@ def test_run_that_is_killed_and_resumed_gives_the_same_bytes(
     finished: FinishedRun, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
-    command = [sys.executable, "-m", "pangu", "run", str(finished.recipe), "--out", str(out)]
-    rng = random.Random(7)
-    start = time.monotonic()
-    subprocess.run([*command[:-1], str(tmp_path / "timed")], check=True, capture_output=True)
-    whole = time.monotonic() - start
-    killed = 0
-    for _ in range(5):
-        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
-        try:
-            process.wait(timeout=rng.uniform(0.3, 0.9) * whole)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            killed += 1
-    assert killed, "the run was too quick to be killed"
-    subprocess.run(command, check=True, capture_output=True)
+    run_with_kills(command(finished.recipe, out, workers=1), out, 5, random.Random(7))
     assert digest_of_results(out) == digest_of_results(finished.path)
     assert not list(out.rglob(".*.part"))
+
+
+def test_kills_are_spread_over_all_stages() -> None:
+    assert len(STAGES) == STAGE_COUNT
 
 
 def test_damaged_output_is_made_again(copy_of_finished: Any, finished: FinishedRun) -> None:

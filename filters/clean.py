@@ -1,8 +1,8 @@
 """Cleaning inside one document: PanGu-α §3.1.1, steps 2 (special symbols, duplicate paragraphs), 4
 (traditional characters to simplified ones) and 5 (navigation).
 
-Text is rewritten with restraint. Marks of Chinese sentences, such as 。！？，：；（）「」, keep their
-width; only full-width letters, digits and the ideographic space become half-width. Cleaning a
+Text is rewritten with restraint. Marks of Chinese sentences, such as 。！？，：；（）「」, keep
+their width; only full-width letters, digits and the ideographic space become half-width. Cleaning a
 cleaned text changes nothing.
 """
 

@@ -17,7 +17,7 @@ import opencc
 # Code points that hold hanzi: radicals to Hangul, compatibility ideographs, planes 2 and 3.
 _HANZI_RANGES = ((0x2E80, 0xAC00), (0xF900, 0xFB00), (0x20000, 0x32000))
 # Characters that OpenCC changes alone but writes in some words (乾坤, 哪吒, 毕昇, 束脩): simplified
-# text has them too. tests/filters/test_filters_traditional.py checks that none is missing.
+# text has them too. tests/filters/test_traditional.py checks that none is missing.
 _IN_BOTH_WRITINGS = frozenset("乾剋劄吒徵扞於昇氾濛祕脩苧蒐薹袷計谿釐陞麽")
 
 

@@ -1,0 +1,139 @@
+"""Cleaning takes out what is not text, leaves sentences alone, and does nothing the second time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filters.clean import MIN_DUPLICATE_CHARACTERS, REMOVAL_REASONS, Cleaner, CleanSettings
+
+CLEANER = Cleaner(CleanSettings())
+PARAGRAPH = "白石渡老桥经过两年修缮，昨天上午重新开放，许多老人一早就来到桥头等候，还带来了孙子。"
+
+
+def cleaned(text: str) -> str:
+    return CLEANER.clean(text).text
+
+
+def test_a_page_loses_its_furniture_and_says_why() -> None:
+    page = [
+        "首页 > 新闻 > 正文",
+        PARAGRAPH,
+        "★★★★★",
+        "桥面换上了新的石板。",
+        PARAGRAPH,
+        "分享到：微信 微博",
+        "（责任编辑：王小明）",
+    ]
+    result = CLEANER.clean("\n".join(page))
+    assert result.text == f"{PARAGRAPH}\n桥面换上了新的石板。"
+    assert result.removed == {"duplicate_paragraph": 1, "navigation": 3, "symbols": 1}
+
+
+def test_marks_of_chinese_sentences_keep_their_width() -> None:
+    sentence = "他问：“真的？”「是的。」（后来，没有人；谁也没有）再说！《老桥》……——"
+    assert cleaned(sentence) == sentence
+
+
+def test_full_width_letters_digits_and_spaces_become_half_width() -> None:
+    assert cleaned("　　地铁３号线全长２８公里，Ａ口　Ｂ口") == "地铁3号线全长28公里，A口 B口"
+
+
+def test_traditional_text_becomes_simplified() -> None:
+    assert cleaned("護城河邊的夜鷺，捕魚很有耐心。") == "护城河边的夜鹭，捕鱼很有耐心。"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("桥\u200b面\ufeff换上\u00ad了\x07新的\ue5e5石板\ufffd\ufffd。", "桥面换上了新的石板。"),
+        ("★☆★ 好消息 ★☆★", "好消息"),
+        ("■桥面换上了新的石板。", "桥面换上了新的石板。"),
+        ("好◆◆◆◆消息", "好 消息"),
+        ("太好了！！！！真的？？？", "太好了！真的？"),
+        ("等一等。。。。。。", "等一等。"),
+        ("目录........................12", "目录...12"),
+        ("姓名____________", "姓名___"),
+        ("真的？！", "真的？！"),
+        ("二○○八年", "二○○八年"),
+        (
+            "笑脸\U0001f600一家\U0001f468\u200d\U0001f469",
+            "笑脸\U0001f600一家\U0001f468\u200d\U0001f469",
+        ),
+        ("1.  桥面\t\t换上了", "1. 桥面 换上了"),
+    ],
+)
+def test_symbols(before: str, after: str) -> None:
+    assert cleaned(before) == after
+
+
+def test_lines_without_a_word_are_removed_but_a_closing_brace_is_code() -> None:
+    result = CLEANER.clean("——\n· · ·\n}\n……\n***\n(1)")
+    assert result.text == "}\n(1)"
+    assert result.removed["symbols"] == 4
+
+
+def test_short_lines_and_code_may_come_back() -> None:
+    refrain = "是的。\n" * 3 + "临其穴，惴惴其栗。彼苍者天，歼我良人！如可赎兮，人百其身！\n" * 3
+    code = "public static void main(String[] arguments) {\n" * 2
+    assert cleaned(refrain + code) == (refrain + code).rstrip()
+
+
+def test_paragraph_is_kept_where_it_first_stands() -> None:
+    assert len(PARAGRAPH) >= MIN_DUPLICATE_CHARACTERS
+    assert cleaned(f"{PARAGRAPH}\n  {PARAGRAPH}  \n桥。\n{PARAGRAPH}") == f"{PARAGRAPH}\n桥。"
+
+
+def test_a_step_that_is_off_does_nothing() -> None:
+    text = f"首页 > 新闻\n★★★\n{PARAGRAPH}\n{PARAGRAPH}\n護城河３號"
+    off = dict.fromkeys(CleanSettings.model_fields, False)
+    assert Cleaner(CleanSettings(**off)).clean(text).text == text
+    for name in CleanSettings.model_fields:
+        assert Cleaner(CleanSettings(**{**off, name: True})).clean(text).text != text
+
+
+def test_empty_text() -> None:
+    assert CLEANER.clean("").text == ""
+    assert CLEANER.clean("\n \u3000\n").removed == dict.fromkeys(REMOVAL_REASONS, 0)
+
+
+LINES = st.sampled_from(
+    [
+        PARAGRAPH,
+        "首页",
+        "上一篇：老桥",
+        "分享到",
+        "！！",
+        "★",
+        "★ ",
+        "…",
+        "。",
+        "乾隆",
+        "畢昇",
+        "一目瞭然",
+        "１",
+        "a",
+    ]
+)
+CHARACTERS = st.text("桥乾髮薴後的。！…★■○ 　\n\u200b\ufffd}1Ａ|>.-\u200d\U0001f600", max_size=30)
+
+
+@given(
+    st.lists(LINES | CHARACTERS | st.text(max_size=20), max_size=12), st.sampled_from(["", "\n"])
+)
+@settings(max_examples=500, deadline=None)
+def test_cleaning_twice_is_cleaning_once(pieces: list[str], between: str) -> None:
+    once = CLEANER.clean(between.join(pieces))
+    assert set(once.removed) == set(REMOVAL_REASONS)
+    twice = CLEANER.clean(once.text)
+    assert twice.text == once.text
+    assert not any(twice.removed.values())
+
+
+@given(st.text(max_size=200), st.sets(st.sampled_from(sorted(CleanSettings.model_fields))))
+@settings(max_examples=200, deadline=None)
+def test_any_text_ends_as_trimmed_lines(text: str, off: set[str]) -> None:
+    result = Cleaner(CleanSettings(**dict.fromkeys(off, False))).clean(text)
+    assert all(line and line == line.strip() for line in result.text.splitlines())
+    result.text.encode()  # no lone surrogates are left

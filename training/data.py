@@ -23,7 +23,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -203,7 +202,8 @@ class Samples:
         }
 
     def _open_source(self, name: str) -> SourceText:
-        pieces: list[Any] = [s.tokens for s in self.shards.shards if s.source == name]
+        # As plain arrays: slicing a memmap object costs several times as much.
+        pieces = [np.asarray(s.tokens) for s in self.shards.shards if s.source == name]
         ids = sum(len(piece) for piece in pieces)
         if ids < self._chunk:
             raise UserError(

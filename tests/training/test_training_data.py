@@ -83,10 +83,11 @@ def test_chunks_are_consecutive_and_cross_shards(run_folder: Path) -> None:
     text = np.concatenate([shard.tokens for shard in shards if shard.source == "books"])
     wanted = {tuple(chunk) for chunk in text[: len(text) // 33 * 33].reshape(-1, 33).tolist()}
     assert len(shards) > 10  # shards of at most 100 ids
+    mixture = Mixture(samples.shards.sources)
     found = {
         tuple(samples.chunk(number).tolist())
         for number in range(200)
-        if samples._mixture.place(number)[0] == "books"
+        if mixture.place(number)[0] == "books"
     }
     assert found == wanted
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-from filters.clean import REMOVAL_REASONS, Cleaner, CleanSettings
 
+from filters.clean import REMOVAL_REASONS, Cleaner, CleanSettings
 from pipeline.documents import EXTRACTED
 from pipeline.parts import Part, PartOutput
 from pipeline.recipe import Recipe

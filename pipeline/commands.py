@@ -55,9 +55,8 @@ def plan(recipe: Path, run_path: str | None, overrides: tuple[str, ...]) -> None
     Example:
       pangu plan recipes/demo.yaml --out demo/run --set rules.too_short.min=200
     """
-    from filters.rules import explain_rule
-
     from filters.minhash import match_probability
+    from filters.rules import explain_rule
     from pipeline.recipe import load_recipe
     from pipeline.run import make_plan
     from pipeline.run_directory import RunDirectory

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from filters.rules import Rule, apply_rules
 
+from filters.rules import Rule, apply_rules
 from pipeline.parts import Part, PartOutput
 from pipeline.recipe import Recipe
 from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts

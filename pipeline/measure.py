@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from filters.signals import SIGNALS, Measurer
 
 from filters.minhash import MinHash
+from filters.signals import SIGNALS, Measurer
 from filters.word_lists import load_word_list
 from pangu_settings import UserError
 from pipeline import storage

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from filters.rules import Rule
-from pangu_settings import Settings, SettingsError, load
+from pangu_settings import Settings, SettingsError, read_yaml, validate
 
 _FOLDER = Path(__file__).parent / "presets"
 
@@ -46,4 +46,5 @@ def load_preset(name: str) -> Preset:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
         raise SettingsError(f"no preset is called '{name}'; {hint}")
-    return load(Preset, _FOLDER / f"{name}.yaml")
+    path = _FOLDER / f"{name}.yaml"
+    return validate(Preset, read_yaml(path), str(path))

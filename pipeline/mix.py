@@ -154,7 +154,7 @@ def mixture(
 
 def _settings(recipe: Recipe) -> Any:
     return {
-        "weights": {source.name: source.weight for source in recipe.sources},
+        "weights": recipe.weights,
         "rule_signals": {name: rule.signal for name, rule in recipe.rules.items()},
     }
 
@@ -170,8 +170,7 @@ def _run(run: StageRun) -> Outcome:
             for source in run.recipe.sources
         }
 
-    weights = {source.name: source.weight for source in run.recipe.sources}
-    mixed = mixture(weights, held("characters"), held("documents"))
+    mixed = mixture(run.recipe.weights, held("characters"), held("documents"))
     path = storage.join(run.folder, MIXTURE)
     files.append(storage.write_json(path, mixed, MIXTURE))
     return Outcome(books, files, {"mixture": mixed})

@@ -143,9 +143,10 @@ class Recipe(Settings):
                     )
         return self
 
-    def source(self, name: str) -> Source:
-        """The source of that name."""
-        return next(source for source in self.sources if source.name == name)
+    @property
+    def weights(self) -> dict[str, float]:
+        """Share of the training samples of each source, relative to the others."""
+        return {source.name: source.weight for source in self.sources}
 
     def rules_of(self, source: Source) -> dict[str, Rule]:
         """The rules that apply to a source, in the recipe's order."""

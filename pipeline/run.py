@@ -24,7 +24,7 @@ from pipeline import (
 from pipeline.execution import Execution
 from pipeline.ledger import Books, check_handover
 from pipeline.parts import Part, part_name, pending_parts
-from pipeline.pretrain import write_pretrain_settings
+from pipeline.pretrain import PRETRAIN, write_pretrain_settings
 from pipeline.recipe import Recipe, find_inputs, resolve
 from pipeline.run_directory import (
     CURRENT,
@@ -209,11 +209,13 @@ def execute(plan: Plan, execution: Execution, listener: Listener) -> list[dict[s
     ]
     run.write_record(CURRENT, {"stages": wanted})
     storage.delete_partial_files(run.join(STAGES))
+    open_stages = [planned.stage for planned in plan.stages if planned.state != FINISHED]
+    if open_stages:
+        run.withdraw([PRETRAIN, *(name for stage in open_stages for name in stage.publishes)])
     manifests: list[dict[str, Any]] = []
     for planned in plan.stages:
         stage = planned.stage
         if stage.name == publish_report.NAME:
-            _write_ledger(run, manifests)
             write_pretrain_settings(plan.recipe, run)
         folder_name = planned.identity.folder_name
         if planned.state != FINISHED:
@@ -226,6 +228,7 @@ def execute(plan: Plan, execution: Execution, listener: Listener) -> list[dict[s
             listener.stage_ends(stage.name, manifest)
         run.publish(folder_name, stage.publishes)
         manifests.append(manifest)
+        _write_ledger(run, manifests)
     return manifests
 
 

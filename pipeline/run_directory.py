@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +109,20 @@ class RunDirectory:
             self._copy(folder_name, target, source, paths)
             published[target] = folder_name
             self.write_record(PUBLISHED, published)
+
+    def withdraw(self, targets: Iterable[str]) -> None:
+        """Takes results that are about to change from under their fixed names.
+
+        Otherwise a run that fails half-way would leave a new corpus beside old shards. The stages
+        keep their own outputs, so going back to an earlier recipe publishes them again at once.
+        """
+        targets = set(targets)
+        published = self.read_record(PUBLISHED)
+        if targets & published.keys():
+            kept = {name: folder for name, folder in published.items() if name not in targets}
+            self.write_record(PUBLISHED, kept)
+        for target in targets:
+            storage.delete(self.join(target))
 
     def _copy(self, folder_name: str, target: str, source: str, paths: Sequence[str]) -> None:
         storage.delete(self.join(target))

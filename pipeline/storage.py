@@ -89,11 +89,6 @@ def join(folder: str, *parts: str) -> str:
     return "/".join([folder.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
-def is_local(path: str) -> bool:
-    """True where the path lies on this machine's own file system."""
-    return isinstance(_filesystem(path)[0], LocalFileSystem)
-
-
 def exists(path: str) -> bool:
     """True if a file or folder is there."""
     filesystem, name = _filesystem(path)
@@ -126,21 +121,6 @@ def list_files(folder: str, suffix: str = "") -> list[str]:
         return []
     names = (entry["name"].rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file")
     return sorted(n for n in names if n.endswith(suffix) and not n.startswith("."))
-
-
-def list_folders(folder: str) -> list[str]:
-    """Sorted names of the folders directly in a folder; [] if it is not there."""
-    filesystem, name = _filesystem(folder)
-    filesystem.invalidate_cache()
-    try:
-        entries = filesystem.ls(name, detail=True)
-    except FileNotFoundError:
-        return []
-    return sorted(
-        entry["name"].rstrip("/").rsplit("/", 1)[-1]
-        for entry in entries
-        if entry["type"] == "directory"
-    )
 
 
 def glob(pattern: str) -> list[str]:

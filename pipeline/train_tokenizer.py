@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pangu_settings import UserError
 from pipeline import storage
 from pipeline.parts import Part, PartOutput
 from pipeline.recipe import Recipe
@@ -152,9 +153,13 @@ def _cuts(run: StageRun) -> dict[str, int]:
         with storage.open_read(storage.join(folder, source)) as file:
             histograms[source] = np.frombuffer(file.read(), "<i8")
     storage.delete(folder)
-    weights = {source.name: source.weight for source in run.recipe.sources}
+    if not any(histogram.any() for histogram in histograms.values()):
+        raise UserError(
+            f"no document was kept, so there is nothing to train a vocabulary on; "
+            f"{run.run_folder}/ledger.json counts the reasons, {run.run_folder}/dropped shows them"
+        )
     available = {source: int(histogram.sum()) for source, histogram in histograms.items()}
-    budgets = share_budget(run.recipe.tokenizer.sample_bytes, available, weights)
+    budgets = share_budget(run.recipe.tokenizer.sample_bytes, available, run.recipe.weights)
     return {
         source: int(np.searchsorted(np.cumsum(histogram), budgets[source], side="right"))
         if budgets[source] < available[source]
@@ -181,7 +186,7 @@ def _run(run: StageRun) -> Outcome:
 def _settings(recipe: Recipe) -> Any:
     return {
         "vocabulary": recipe.tokenizer.model_dump(),
-        "weights": {source.name: source.weight for source in recipe.sources},
+        "weights": recipe.weights,
     }
 
 

@@ -70,9 +70,11 @@ def _run(run: StageRun) -> Outcome:
     shards: dict[str, list[ShardFacts]] = {source.name: [] for source in run.recipe.sources}
     for part, part_facts in zip(run.parts, facts, strict=True):
         shards[part.source].extend(ShardFacts(**shard) for shard in part_facts["shards"])
-    weights = {source.name: source.weight for source in run.recipe.sources}
     index = write_index(
-        storage.join(run.folder, FOLDER), Tokenizer(tokenizer_path).facts, shards, weights
+        storage.join(run.folder, FOLDER),
+        Tokenizer(tokenizer_path).facts,
+        shards,
+        run.recipe.weights,
     )
     index_path = f"{FOLDER}/index.json"
     files.append(storage.facts_of(storage.join(run.folder, index_path), index_path))
@@ -82,7 +84,7 @@ def _run(run: StageRun) -> Outcome:
 def _settings(recipe: Recipe) -> Any:
     return {
         "shards": recipe.shards.model_dump(),
-        "weights": {source.name: source.weight for source in recipe.sources},
+        "weights": recipe.weights,
     }
 
 

@@ -15,6 +15,7 @@ from runs import FinishedRun, digest_of_results, run_recipe, write_recipe
 
 from benchmarks.same_bytes import STAGES as STAGE_COUNT
 from benchmarks.same_bytes import command, run_with_kills
+from pangu_settings import UserError
 from pipeline.run import ROAD
 from tokenizer.shard_set import ShardSet
 from tokenizer.tokenizer import Tokenizer
@@ -214,3 +215,24 @@ def test_manifest_lists_every_file_with_its_digest(finished: FinishedRun, stage:
     assert manifest["files"]
     for entry in manifest["files"]:
         assert (folder / entry["path"]).stat().st_size == entry["bytes"]
+
+
+def test_nothing_kept_is_said_and_explained(crawl: Crawl, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, crawl)
+    with pytest.raises(UserError, match="no document was kept"):
+        run_recipe(recipe, tmp_path / "run", overrides=("rules.too_short.min=100000",))
+    ledger = json.loads((tmp_path / "run" / "ledger.json").read_text(encoding="utf-8"))
+    decided = next(entry for entry in ledger["stages"] if entry["stage"] == "decide")
+    assert decided["sources"]["web"]["dropped"]["too_short"]["documents"] > 20
+    assert list((tmp_path / "run" / "dropped").glob("*.parquet"))
+
+
+def test_failed_change_leaves_no_old_results_beside_new_ones(copy_of_finished: Any) -> None:
+    run = copy_of_finished()
+    with pytest.raises(UserError):
+        run_recipe(run.recipe, run.path, overrides=("rules.too_short.min=100000",))
+    assert not (run.path / "shards").exists()
+    assert not (run.path / "pretrain.yaml").exists()
+    assert run_recipe(run.recipe, run.path) == []
+    assert (run.path / "shards" / "index.json").exists()
+    assert (run.path / "pretrain.yaml").exists()

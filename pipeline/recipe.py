@@ -169,7 +169,8 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     content = _with_preset_rules(content, str(path))
     folder = str(Path(path).resolve().parent)
     root = str(content.get("root", "."))
-    content["root"] = root if Path(root).is_absolute() else str((Path(folder) / root).resolve())
+    is_absolute = "://" in root or Path(root).is_absolute()
+    content["root"] = root if is_absolute else str((Path(folder) / root).resolve())
     return validate(Recipe, content, str(path))
 
 

@@ -133,11 +133,10 @@ def glob(pattern: str) -> list[str]:
     if not any(character in pattern for character in "*?["):
         return [pattern] if filesystem.isfile(name) else []
     found = filesystem.glob(name, detail=True)
-    return sorted(
-        protocol + path if protocol and "://" not in path else path
-        for path, entry in found.items()
-        if entry["type"] == "file"
-    )
+    files = (path for path, entry in found.items() if entry["type"] == "file")
+    if not protocol or isinstance(filesystem, LocalFileSystem):
+        return sorted(files)
+    return sorted(path if "://" in path else protocol + path.lstrip("/") for path in files)
 
 
 @contextmanager

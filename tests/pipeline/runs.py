@@ -76,7 +76,7 @@ def write_recipe(folder: Path, crawl: Crawl, **changes: Any) -> Path:
 
 
 def run_recipe(
-    recipe: Path, out: Path, workers: int = 1, overrides: tuple[str, ...] = ()
+    recipe: Path, out: Path | str, workers: int = 1, overrides: tuple[str, ...] = ()
 ) -> list[str]:
     """Runs a recipe in this process; returns the names of the stages that were not finished."""
     execution = Execution(workers=workers)

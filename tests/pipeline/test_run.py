@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 import yaml
 from crawl.build import Crawl
-from runs import FinishedRun, digest_of_results, run_recipe, write_recipe
+from runs import SAME_BYTES, FinishedRun, digest_of_results, run_recipe, write_recipe
 
 from benchmarks.same_bytes import STAGES as STAGE_COUNT
 from benchmarks.same_bytes import command, run_with_kills
@@ -236,3 +238,21 @@ def test_failed_change_leaves_no_old_results_beside_new_ones(copy_of_finished: A
     assert run_recipe(run.recipe, run.path) == []
     assert (run.path / "shards" / "index.json").exists()
     assert (run.path / "pretrain.yaml").exists()
+
+
+def test_object_store_gives_the_same_bytes_as_disk(
+    crawl: Crawl, finished: FinishedRun, tmp_path: Path
+) -> None:
+    store = fsspec.filesystem("memory")
+    for source, files in crawl.files.items():
+        for path in files:
+            store.pipe(f"/pages/{source}/{path.name}", path.read_bytes())
+    recipe = write_recipe(tmp_path, crawl, root="memory://pages")
+    assert run_recipe(recipe, "memory://run") == STAGES
+    assert run_recipe(recipe, "memory://run") == []
+    found = {
+        name.removeprefix("/run/"): hashlib.sha256(store.cat(name)).hexdigest()
+        for name in store.find("/run")
+        if name.removeprefix("/run/").partition("/")[0] in SAME_BYTES
+    }
+    assert found == digest_of_results(finished.path)

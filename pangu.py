@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import click
 
@@ -26,7 +27,20 @@ VERBS = {
 }
 
 # A missing third-party package names the extra that brings it.
+ROOMS = ("pipeline", "filters", "tokenizer", "training")
 EXTRA_OF_ROOM = {"pipeline": "data", "training": "train"}
+
+
+def missing_package(verb: str, error: ModuleNotFoundError) -> Exception:
+    """A line that names the extra which brings a missing package; the error itself if none does."""
+    package = (error.name or "").partition(".")[0]
+    room = VERBS[verb][0].partition(".")[0] if verb in VERBS else ""
+    if room not in EXTRA_OF_ROOM or package in ROOMS:
+        return error
+    return click.ClickException(
+        f"`pangu {verb}` needs the package '{package}', which is not installed; "
+        f"install it with: pip install 'pangu-alpha[{EXTRA_OF_ROOM[room]}]'"
+    )
 
 
 class Program(click.Group):
@@ -42,15 +56,16 @@ class Program(click.Group):
         try:
             commands = importlib.import_module(module)
         except ModuleNotFoundError as error:
-            extra = EXTRA_OF_ROOM.get(module.partition(".")[0])
-            if extra is None or (error.name or "").partition(".")[0] in EXTRA_OF_ROOM:
-                raise
-            raise click.ClickException(
-                f"`pangu {name}` needs the package '{error.name}', which is not installed; "
-                f"install it with: pip install 'pangu-alpha[{extra}]'"
-            ) from None
+            raise missing_package(name, error) from None
         command: click.Command = getattr(commands, name.replace("-", "_"))
         return command
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except ModuleNotFoundError as error:
+            # Commands import heavy packages where they need them, so one may be missed late.
+            raise missing_package(context.invoked_subcommand or "", error) from None
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -30,7 +30,7 @@ MIN_DUPLICATE_CHARACTERS = 32
 _NOT_TEXT = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e"
     "\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\uf8ff\ufe00-\ufe0f\ufeff\uffa0"
-    "\ufff0-\uffff\U000e0000-\U0010ffff]+|\u200d(?![\u2600-\u27bf\U0001f000-\U0001faff])"
+    "\ufff0-\uffff\U000e0000-\U0010ffff]+|\u200d(?![\u2640\u2642\u2695\u2696\u2708\u2764\U0001f000-\U0001faff])"
 )
 _FULL_WIDTH = re.compile("[０-９Ａ-Ｚａ-ｚ\u3000]+")
 _HALF_WIDTH: dict[int, int | str] = {
@@ -42,8 +42,8 @@ _HALF_WIDTH: dict[int, int | str] = {
 # Ornaments: box drawing, blocks, geometric shapes, stars and the like; not arrows, not emoji, and
 # not the circle that is a digit in 二○○八年.
 _ORNAMENT = (
-    "\u2500-\u25ca\u25cc-\u25ff\u2605\u2606\u2620-\u262f\u2660-\u2667\u2700-\u2704\u2706-\u2727"
-    "\u2729-\u274b\u2756-\u2767\u2794\u27a2-\u27af\u3012\u3013\u3020※"
+    "\u2500-\u25ca\u25cc-\u25ff\u2605\u2606\u2620-\u262f\u2660-\u2667\u2700-\u2704\u2706\u2707\u2709-\u2727"
+    "\u2729-\u274b\u2756-\u2763\u2765-\u2767\u2794\u27a2-\u27af\u3012\u3013\u3020※"
 )
 # Two or more ornaments are decoration wherever they are; one is, at either end of a line.
 _ORNAMENTS = re.compile(rf"^[{_ORNAMENT}\s]+|[{_ORNAMENT}\s]+$|(?:[{_ORNAMENT}]\s*){{2,}}")

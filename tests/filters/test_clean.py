@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from filters.clean import MIN_DUPLICATE_CHARACTERS, REMOVAL_REASONS, Cleaner, CleanSettings
@@ -119,10 +119,11 @@ LINES = st.sampled_from(
 CHARACTERS = st.text("桥乾髮薴後的。！…★■○ 　\n\u200b\ufffd}1Ａ|>.-\u200d\U0001f600", max_size=30)
 
 
+@example(["1\u200d★"], "")
 @given(
     st.lists(LINES | CHARACTERS | st.text(max_size=20), max_size=12), st.sampled_from(["", "\n"])
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=30000, deadline=None)
 def test_cleaning_twice_is_cleaning_once(pieces: list[str], between: str) -> None:
     once = CLEANER.clean(between.join(pieces))
     assert set(once.removed) == set(REMOVAL_REASONS)

@@ -201,3 +201,20 @@ def test_ended_run_leaves_no_worker_behind(
         assert "Traceback" not in output
     run_recipe(recipe, tmp_path / "run")
     assert digest_of_results(tmp_path / "run") == digest_of_results(finished.path)
+
+
+@pytest.mark.parametrize(
+    ("package", "verb", "extra"), [("torch", "train", "train"), ("apache_beam", "run", "data")]
+)
+def test_missing_package_names_the_extra_that_brings_it(
+    recipe: Path, package: str, verb: str, extra: str
+) -> None:
+    code = (
+        f"import sys; sys.modules['{package}'] = None; import pangu; "
+        f"sys.argv = ['pangu', '{verb}', {str(recipe)!r}] + "
+        f"(['--out', 'unused'] if '{verb}' == 'run' else []); pangu.main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert f"pip install 'pangu-alpha[{extra}]'" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -39,7 +39,7 @@ def missing_package(verb: str, error: ModuleNotFoundError) -> Exception:
         return error
     return click.ClickException(
         f"`pangu {verb}` needs the package '{package}', which is not installed; "
-        f"install it with: pip install 'pangu-alpha[{EXTRA_OF_ROOM[room]}]'"
+        f"install it from the checkout with: pip install '.[{EXTRA_OF_ROOM[room]}]'"
     )
 
 

@@ -6,6 +6,7 @@ training configuration fail in the same words.
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -82,7 +83,7 @@ def apply_overrides(content: dict[str, Any], overrides: Iterable[str]) -> dict[s
     Raises:
       SettingsError: an override has no `=`, or its path runs through a plain value.
     """
-    result = yaml.safe_load(yaml.safe_dump(content)) or {}
+    result = copy.deepcopy(content)
     for override in overrides:
         path, equals, text = override.partition("=")
         if not equals:

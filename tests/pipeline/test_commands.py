@@ -216,5 +216,5 @@ def test_missing_package_names_the_extra_that_brings_it(
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 1
-    assert f"pip install 'pangu-alpha[{extra}]'" in result.stderr
+    assert f"pip install '.[{extra}]'" in result.stderr
     assert "Traceback" not in result.stderr

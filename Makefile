@@ -21,7 +21,8 @@ demo: install
 	$(BIN)/pangu sample-crawl demo/crawl
 	$(BIN)/pangu run recipes/demo.yaml --out demo/run --workers $(WORKERS)
 	$(BIN)/pangu train demo/run/pretrain.yaml
-	$(BIN)/pangu generate demo/run/checkpoints --prompt 中国经济 --tokens 80 --temperature 0.8 --top-p 0.9 --seed 1
+	$(BIN)/pangu generate demo/run/checkpoints --prompt 记者从会上了解到 --tokens 80 \
+	  --temperature 0.9 --top-k 40 --seed 2
 	@echo
 	@echo "What happened to every page:  demo/run/report/index.html"
 	@echo "The corpus:                   demo/run/corpus/"

@@ -16,6 +16,9 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+# How many valid names a message lists when none is near.
+MOST_CHOICES = 20
+
 
 class UserError(Exception):
     """An error whose message is all that a user needs: what is wrong, where, and the way out."""
@@ -61,7 +64,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         # The loader derives from SafeLoader: no tags that build Python objects.
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except FileNotFoundError:
-        near = _nearest(path.name, (p.name for p in path.parent.glob("*.y*ml")))
+        near = nearest(path.name, (p.name for p in path.parent.glob("*.y*ml")))
         raise SettingsError(f"{path}: no such file{near}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
@@ -150,7 +153,7 @@ def _explain(model: type[BaseModel], problem: Any, origin: str) -> str:
     if problem["type"] == "extra_forbidden":
         owner = _model_at(model, location[:-1])
         names = owner.model_fields if owner else ()
-        near = _nearest(str(location[-1]), names)
+        near = nearest(str(location[-1]), names)
         return f"{origin}: {place}: unknown key{near}"
     if problem["type"] == "missing":
         return f"{origin}: {place}: missing"
@@ -195,9 +198,11 @@ def _without_none(annotation: Any) -> Any:
     return annotation
 
 
-def _nearest(name: str, valid: Iterable[str]) -> str:
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """What to add to a message about an unknown name: the nearest valid one, or some of them."""
     choices = sorted(valid)
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; valid: {', '.join(choices)}" if choices else ""
+    shown = ", ".join(choices[:MOST_CHOICES]) + (" …" if len(choices) > MOST_CHOICES else "")
+    return f"; valid: {shown}" if choices else ""

@@ -88,7 +88,7 @@ def plan(recipe: Path, run_path: str | None, overrides: tuple[str, ...]) -> None
         click.echo(f"Next: pangu run {recipe} --out {planned.run.path}")
 
 
-@click.command(context_settings={"ignore_unknown_options": False})
+@click.command()
 @RECIPE_ARGUMENT
 @click.option("--out", "run_path", required=True, metavar="RUN", help="Run directory.")
 @click.option("--workers", default=1, type=click.IntRange(1), help="Local processes.")
@@ -117,6 +117,9 @@ def run(
     from pipeline.run import execute, make_plan
     from pipeline.run_directory import RunDirectory
 
+    stray = [option for option in runner_options if not option.startswith("--")]
+    if stray:
+        raise click.UsageError(f"unexpected argument '{stray[0]}'; runner options follow after --")
     started = time.monotonic()
     planned = make_plan(load_recipe(recipe, overrides), RunDirectory(run_path))
     already_finished = planned.finished

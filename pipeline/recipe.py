@@ -12,7 +12,14 @@ from filters.clean import CleanSettings
 from filters.presets import load_preset
 from filters.rules import Rule
 from filters.signals import SIGNALS
-from pangu_settings import Settings, SettingsError, apply_overrides, read_yaml, validate
+from pangu_settings import (
+    Settings,
+    SettingsError,
+    apply_overrides,
+    nearest,
+    read_yaml,
+    validate,
+)
 from pipeline import storage
 from pipeline.reading import ReadLimits
 from tokenizer.shards import DEFAULT_MAX_TOKENS
@@ -226,13 +233,18 @@ def find_inputs(recipe: Recipe) -> list[tuple[Source, str]]:
             matches = storage.glob(target)
             if not matches:
                 raise SettingsError(
-                    f"{place}: '{pattern}' names no file (looked for {target}); "
-                    "check the path, or fetch the data first"
+                    f"{place}: '{pattern}' names no file (looked for {target}){_way_out(target)}"
                 )
             for match in matches:
                 names.add(_spelled_like(pattern, target, match))
         found.extend((source, name) for name in sorted(names))
     return found
+
+
+def _way_out(target: str) -> str:
+    folder, _, name = target.rpartition("/")
+    neighbours = [] if "://" in target else storage.list_files(folder)
+    return nearest(name, neighbours) or "; check the path, or fetch the data first"
 
 
 def _spelled_like(pattern: str, target: str, match: str) -> str:

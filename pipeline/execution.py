@@ -176,7 +176,10 @@ def run_pipeline(build: Callable[[beam.Pipeline], object], options: Sequence[str
     """
     # The runner logs a failure with its traceback and then raises it; once is enough.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    pipeline = beam.Pipeline(options=PipelineOptions(list(options)))
+    try:
+        pipeline = beam.Pipeline(options=PipelineOptions(list(options)))
+    except ValueError as error:
+        raise UserError(f"the runner cannot be used: {error}") from None
     build(pipeline)
     try:
         pipeline.run().wait_until_finish()

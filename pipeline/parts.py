@@ -132,8 +132,11 @@ def pending_parts(folder: str, step: str, parts: Sequence[Part]) -> list[Part]:
 
 
 def _is_whole(folder: str, step: str, part: Part) -> bool:
-    files = read_part_record(folder, step, part)["files"]
-    return all(storage.size(storage.join(folder, f["path"])) == f["bytes"] for f in files)
+    record = storage.read_json_or_none(_record_path(folder, step, part))
+    return record is not None and all(
+        storage.size(storage.join(folder, entry["path"])) == entry["bytes"]
+        for entry in record["files"]
+    )
 
 
 def read_part_record(folder: str, step: str, part: Part) -> Any:

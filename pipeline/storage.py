@@ -24,7 +24,10 @@ from pangu_settings import UserError
 from tokenizer.whole_file import PARTIAL_SUFFIX, WholeFile
 
 # Reasons why the place, not this program, is at fault.
-_NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+_NO_PLACE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    *(errno.ENOENT, errno.ENOTDIR),
+}
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def list_files(folder: str, suffix: str = "") -> list[str]:
     filesystem.invalidate_cache()
     try:
         entries = filesystem.ls(name, detail=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     names = (entry["name"].rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file")
     return sorted(n for n in names if n.endswith(suffix) and not n.startswith("."))
@@ -224,7 +227,7 @@ def read_json_or_none(path: str) -> Any | None:
     try:
         with filesystem.open(name, "rb") as file:
             return json.loads(file.read())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 

@@ -218,3 +218,12 @@ def test_missing_package_names_the_extra_that_brings_it(
     assert result.returncode == 1
     assert f"pip install '.[{extra}]'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_place_that_cannot_be_written_to_is_named(recipe: Path) -> None:
+    assert "/dev/null/run" in error("run", recipe, "--out", "/dev/null/run")
+
+
+def test_unknown_runner_is_answered_with_the_known_ones(recipe: Path, tmp_path: Path) -> None:
+    message = error("run", recipe, "--out", tmp_path / "run", "--runner", "SparkRuner")
+    assert "SparkRunner" in message

@@ -191,6 +191,17 @@ def test_damaged_output_is_made_again(copy_of_finished: Any, finished: FinishedR
     assert digest_of_results(run.path) == digest_of_results(finished.path)
 
 
+def test_damaged_record_of_a_part_is_made_again(
+    copy_of_finished: Any, finished: FinishedRun
+) -> None:
+    run = copy_of_finished()
+    (folder,) = (run.path / "stages").glob("clean-*")
+    (folder / "manifest.json").write_text('{"broken')
+    next(folder.glob("parts/*.json")).write_text('{"bro')
+    assert run_recipe(run.recipe, run.path) == ["clean"]
+    assert digest_of_results(run.path) == digest_of_results(finished.path)
+
+
 def test_more_input_is_read_and_the_rest_reused_or_made_again(crawl: Crawl, tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, crawl)
     content = yaml.safe_load(recipe.read_text(encoding="utf-8"))

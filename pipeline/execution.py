@@ -106,7 +106,7 @@ class Execution:
             self.run(lambda root: _map(root, pending, transform, folder, step))
             self.on_progress(len(parts), len(parts))
             return
-        tasks = _divide(pending, self.workers)
+        tasks = divide(pending, self.workers)
         if self.workers == 1:
             for task in tasks:
                 _map_in_process(task, transform, folder, step)
@@ -208,11 +208,18 @@ def _map_in_process(
     return time.process_time() - start
 
 
-def _divide(parts: Sequence[Part], workers: int) -> list[list[Part]]:
-    """Cuts the parts into consecutive tasks of about equal size, at least one for each worker."""
+def divide(parts: Sequence[Part], workers: int) -> list[list[Part]]:
+    """Cuts the parts into consecutive tasks of about equal size, at least one for each worker.
+
+    Args:
+      parts: in order; a part is never cut, so fewer parts than workers make fewer tasks.
+      workers: processes that the tasks are for.
+    """
     ends = list(itertools.accumulate(part.bytes + 1 for part in parts))
     tasks = max(workers, min(workers * TASKS_PER_WORKER, ends[-1] // TASK_BYTES))
     groups: list[list[Part]] = [[] for _ in range(tasks)]
     for part, end in zip(parts, ends, strict=True):
-        groups[min(tasks - 1, (end - 1) * tasks // ends[-1])].append(part)
+        # By its middle: by its end, the larger of two files would join the smaller one's task.
+        middle = end - (part.bytes + 1) / 2
+        groups[int(middle * tasks / ends[-1])].append(part)
     return [group for group in groups if group]

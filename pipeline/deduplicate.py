@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.duplicates import bucket_edges, components, survivors
 from pipeline import storage
@@ -222,10 +223,9 @@ class MergePart:
 
 
 def _members(path: str, first: int, end: int) -> list[dict[str, Any]]:
-    table = read_table(path)
-    ordinals = np.asarray(table.column("ordinal"))
-    low, high = np.searchsorted(ordinals, [first, end])
-    rows: list[dict[str, Any]] = table.slice(int(low), int(high - low)).to_pylist()
+    ordinal = pc.field("ordinal")
+    table = read_table(path, where=(ordinal >= first) & (ordinal < end))
+    rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 
 

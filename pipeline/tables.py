@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
@@ -82,10 +83,15 @@ def read_batches(
         yield from table.iter_batches(batch_size=rows, columns=list(columns) if columns else None)
 
 
-def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Reads chosen columns of one Parquet file; for columns that are small beside the text."""
+def read_table(
+    path: str, columns: Sequence[str] | None = None, where: pc.Expression | None = None
+) -> pa.Table:
+    """Reads chosen columns of one Parquet file; for columns that are small beside the text.
+
+    Row groups that cannot hold a row for which `where` is true are not read.
+    """
     with storage.open_read(path) as file:
-        return pq.read_table(file, columns=list(columns) if columns else None)
+        return pq.read_table(file, columns=list(columns) if columns else None, filters=where)
 
 
 def row_count(path: str) -> int:

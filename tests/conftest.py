@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# Before a kernel is compiled: an index beyond an array is an error in tests.
+os.environ.setdefault("NUMBA_BOUNDSCHECK", "1")
+
 import pytest
 from crawl.build import Crawl, describe_crawl
 

@@ -9,6 +9,11 @@ os.environ.setdefault("NUMBA_BOUNDSCHECK", "1")
 
 import pytest
 from crawl.build import Crawl, describe_crawl
+from hypothesis import settings
+
+# No deadline for one example: the first one may have to compile a kernel.
+settings.register_profile("kernels", deadline=None)
+settings.load_profile("kernels")
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
+from pydantic import Field
+
 from filters.page_blocks import Block, Box, Page, PageError, read_page
+from pangu_settings import Settings
 
 # Bounds on the work for one page; docs/filters.md says what a page at these sizes costs.
 MAX_HTML_CHARACTERS = 10_000_000
@@ -64,6 +68,15 @@ _SITE_NAME_CHARACTERS = 20
 _PLAIN_SITE_NAME_CHARACTERS = 8  # a name without a word that gives it away
 
 
+Method = Literal["density", "resiliparse", "trafilatura"]
+
+
+class MainTextSettings(Settings):
+    """How the main text of a page is found."""
+
+    method: Method = Field("density", description="what finds the main text")
+
+
 class ExtractionError(Exception):
     """A page whose main text cannot be had.
 
@@ -84,21 +97,25 @@ class MainText:
 
     title: str
     text: str
+    method: str = "density"
 
 
-def extract_main_text(source: str, url: str) -> MainText:
+def extract_main_text(
+    page: bytes | str, url: str, settings: MainTextSettings = MainTextSettings()
+) -> MainText:
     """Returns the title and the main text of a page.
 
     Feeds, pages that only send the reader elsewhere and pages without prose have the text "".
 
     Args:
-      source: the decoded HTML.
+      page: HTML as valid UTF-8.
       url: where the page is from; its host helps to tell the site's name from the title.
 
     Raises:
       ExtractionError: the page is larger than MAX_HTML_CHARACTERS or MAX_TAGS, or the parser
         gives up on it.
     """
+    source = page if isinstance(page, str) else page.decode("utf-8", "replace")
     if len(source) > MAX_HTML_CHARACTERS:
         raise ExtractionError(
             "too_large", f"{len(source)} characters of HTML, more than {MAX_HTML_CHARACTERS}"
@@ -109,13 +126,13 @@ def extract_main_text(source: str, url: str) -> MainText:
     if _is_feed(source):
         return MainText("", "")
     try:
-        page = read_page(source)
+        blocks = read_page(source)
     except PageError as error:
         raise ExtractionError("extraction_failed", str(error)) from error
-    if page is None:
+    if blocks is None:
         return MainText("", "")
-    text = "" if _is_redirect_stub(page) else _main_text(page)
-    return MainText(_title(page, url), text)
+    text = "" if _is_redirect_stub(blocks) else _main_text(blocks)
+    return MainText(_title(blocks, url), text)
 
 
 def prose_weight(block: Block) -> float:

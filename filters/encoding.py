@@ -45,14 +45,19 @@ class DecodedPage:
     """Characters of a page.
 
     Attributes:
-      text: without byte order mark.
+      utf8: the page as valid UTF-8, without byte order mark.
       encoding: name of the Python codec that read it.
       replaced: characters that could not be decoded and became U+FFFD.
     """
 
-    text: str
+    utf8: bytes
     encoding: str
     replaced: int
+
+    @property
+    def text(self) -> str:
+        """The page as a Python string."""
+        return self.utf8.decode("utf-8")
 
 
 def decode_page(body: bytes, declared: str | None) -> DecodedPage:
@@ -73,7 +78,8 @@ def decode_page(body: bytes, declared: str | None) -> DecodedPage:
         _refuse_binary(body)
     body = body.removeprefix(codecs.BOM_UTF8)
     try:
-        return DecodedPage(body.decode("utf-8"), "utf-8", 0)
+        body.decode("utf-8")
+        return DecodedPage(body, "utf-8", 0)
     except UnicodeDecodeError as error:
         if error.reason == "unexpected end of data":
             # Cut inside the last character.
@@ -256,7 +262,7 @@ def _decode_tolerantly(body: bytes, codec: str) -> DecodedPage:
     elif codec == "gb18030":
         # The full-width space of many editors, which Python maps to the private use area.
         text = text.replace("\ue5e5", "\u3000")
-    return DecodedPage(text, codec, replaced)
+    return DecodedPage(text.encode("utf-8"), codec, replaced)
 
 
 def _replace_damage(body: bytes, codec: str) -> str:
@@ -303,4 +309,4 @@ def _decode_utf16(body: bytes) -> DecodedPage | None:
     )
     if familiar < PLAUSIBLE_SHARE * counts.total():
         return None
-    return DecodedPage(text, codec, text.count(REPLACEMENT))
+    return DecodedPage(text.encode("utf-8"), codec, text.count(REPLACEMENT))

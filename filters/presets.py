@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from pydantic import Field
 
+from filters.clean import CleanSettings
 from filters.rules import Rule
-from pangu_settings import Settings, SettingsError, read_yaml, validate
+from pangu_settings import Settings, SettingsError, nearest, read_yaml, validate
 
 _FOLDER = Path(__file__).parent / "presets"
 
@@ -26,6 +26,12 @@ class Preset(Settings):
     version: int = Field(ge=1, description="goes up whenever a rule changes")
     description: str
     source: str = Field(description="the publication")
+    clean: CleanSettings = Field(
+        default=CleanSettings(), description="steps of cleaning that the publication has or lacks"
+    )
+    words: dict[str, str] = Field(
+        default_factory=dict, description="word lists that its rules need beyond the usual ones"
+    )
     rules: dict[str, PresetRule] = Field(description="rule name -> rule; the first broken counts")
     deviations: list[str] = Field(description="what the publication leaves open or we do otherwise")
 
@@ -43,8 +49,6 @@ def load_preset(name: str) -> Preset:
     """
     names = preset_names()
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names)}"
-        raise SettingsError(f"no preset is called '{name}'; {hint}")
+        raise SettingsError(f"no preset is called '{name}'{nearest(name, names)}")
     path = _FOLDER / f"{name}.yaml"
     return validate(Preset, read_yaml(path), str(path))

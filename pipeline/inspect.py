@@ -94,8 +94,10 @@ def describe(run: RunDirectory, wanted: str, characters: int = 500) -> Iterator[
         yield f"{'measure' if index == 0 else '':<13}{line}"
     verdict = _row(table_path(run.current_folder("decide"), "verdicts", place.part), place.row)
     if not verdict["kept"]:
-        value, limit = verdict["value"], verdict["limit"]
-        yield f"decide       dropped by {verdict['rule']}: {value:.6g} (limit {limit:.6g})"
+        yield (
+            f"decide       dropped by {verdict['rule']}: {verdict['value']} "
+            f"(limit {verdict['limit']})"
+        )
     else:
         yield f"decide       kept by all {len(rules)} rules; quality {verdict['quality']:.3f}"
         merge = _row(

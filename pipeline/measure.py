@@ -20,7 +20,7 @@ from pangu_settings import UserError
 from pipeline import storage
 from pipeline.documents import ORIGIN
 from pipeline.parts import Part, PartOutput
-from pipeline.recipe import BUILTIN, NearDuplicates, Recipe, WordLists, resolve
+from pipeline.recipe import BUILTIN, NearDuplicates, Recipe, resolve
 from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
 from pipeline.tables import read_batches, table_path
 
@@ -113,10 +113,22 @@ def unpack_bands(column: pa.Array, bands: int) -> tuple[np.ndarray, np.ndarray]:
     return has_bands, np.frombuffer(packed, "<u8").reshape(-1, bands).astype(np.uint64)
 
 
-def _word_list(recipe: Recipe, name: str) -> tuple[str, ...]:
-    given = getattr(recipe.words, name)
-    if given == BUILTIN:
-        return load_word_list(name)
+def word_lists(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    """The phrases of every word list that a recipe names, each once, in the order of its files.
+
+    Raises:
+      UserError: a file is missing, is not UTF-8 or holds no phrase.
+    """
+    lists = {}
+    for name, given in recipe.words.items():
+        phrases: list[str] = []
+        for path in [given] if isinstance(given, str) else given:
+            phrases += load_word_list(name) if path == BUILTIN else _phrases(recipe, name, path)
+        lists[name] = tuple(dict.fromkeys(phrases))
+    return lists
+
+
+def _phrases(recipe: Recipe, name: str, given: str) -> list[str]:
     path = resolve(recipe.root, given)
     try:
         with storage.open_read(path) as file:
@@ -125,25 +137,26 @@ def _word_list(recipe: Recipe, name: str) -> tuple[str, ...]:
         raise UserError(f"words.{name}: {path}: not UTF-8 (byte {error.start})") from None
     except UserError as error:
         raise UserError(f"words.{name}: {error}") from None
-    words = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    if not words:
+    phrases = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if not phrases:
         raise UserError(f"words.{name}: {path}: holds no word; write one on each line")
-    return tuple(dict.fromkeys(words))
+    return phrases
 
 
 def _settings(recipe: Recipe) -> Any:
-    digests = {}
-    for name in WordLists.model_fields:
-        words = "\n".join(_word_list(recipe, name))
-        digests[name] = hashlib.sha256(words.encode()).hexdigest()[:16]
+    digests = {
+        name: hashlib.sha256("\n".join(phrases).encode()).hexdigest()[:16]
+        for name, phrases in word_lists(recipe).items()
+    }
     return {"words": digests, "near": recipe.deduplicate.near.model_dump()}
 
 
 def _run(run: StageRun) -> Outcome:
+    lists = word_lists(run.recipe)
     transform = MeasurePart(
         run.inputs["clean"],
-        _word_list(run.recipe, "advertisement"),
-        _word_list(run.recipe, "sensitive"),
+        lists.get("advertisement", ()),
+        lists.get("sensitive", ()),
         run.recipe.deduplicate.near,
     )
     run.execution.map_parts(transform, run.parts, run.folder)

@@ -117,8 +117,8 @@ class AssemblePart:
             )
         output.write("dropped", pa.RecordBatch.from_pylist(rows, schema=DROPPED), DROPPED)
 
-    def _shown(self, rule: str, number: float) -> str:
-        return f"{self.rule_signals[rule]} {number:.6g}"
+    def _shown(self, rule: str, value: str) -> str:
+        return f"{self.rule_signals[rule]} {value}"
 
 
 def mixture(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from filters.clean import CleanSettings
 from filters.presets import load_preset
-from filters.rules import Rule
+from filters.rules import LIMITS, Rule
 from filters.signals import SIGNALS
 from pangu_settings import (
     Settings,
@@ -27,6 +27,10 @@ from tokenizer.vocabulary import VocabularySettings
 
 Format = Literal["auto", "warc", "wet", "parquet", "jsonl", "text"]
 BUILTIN = "builtin"
+# The names of word lists and classifiers become names of columns.
+ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+# Signals that the clean stage counts and the measure stage carries on.
+CARRIED_SIGNALS = ("traditional_share",)
 
 
 class Source(Settings):
@@ -51,13 +55,6 @@ class Source(Settings):
     text_documents: Literal["file", "blank_line"] = Field(
         "blank_line", description="text files: what separates documents"
     )
-
-
-class WordLists(Settings):
-    """Phrases whose distinct occurrences are counted; `builtin` or a UTF-8 file, one a line."""
-
-    advertisement: str = BUILTIN
-    sensitive: str = BUILTIN
 
 
 class NearDuplicates(Settings):
@@ -105,11 +102,17 @@ class Recipe(Settings):
     name: str
     description: str = ""
     root: str = Field(".", description="folder that relative paths start from")
-    preset: str | None = Field("pangu_alpha", description="rules to start from; null for none")
+    filters: str | None = Field(
+        "pangu_alpha", description="preset of rules, cleaning and word lists; null for none"
+    )
     sources: list[Source] = Field(min_length=1)
     extract: ReadLimits = ReadLimits()
     clean: CleanSettings = CleanSettings()
-    words: WordLists = WordLists()
+    words: dict[ColumnName, str | list[str]] = Field(
+        default_factory=dict,
+        description="list name -> `builtin`, a UTF-8 file with one phrase a line, or several; over "
+        "those of the preset; null removes one",
+    )
     rules: dict[str, Rule] = Field(
         default_factory=dict,
         description="rule name -> signal and limit, over those of the preset; null removes one",
@@ -135,20 +138,30 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _rules_name_known_things(self) -> Recipe:
+        signals = self.signal_names()
         for name, rule in self.rules.items():
-            if rule.signal not in SIGNALS:
+            if rule.signal not in signals:
                 raise ValueError(
-                    f"rules.{name}.signal: '{rule.signal}' is not measured; "
-                    f"known: {', '.join(sorted(SIGNALS))}"
+                    f"rules.{name}.signal: '{rule.signal}' is not measured"
+                    f"{nearest(rule.signal, signals)}"
                 )
+            is_word = rule.signal in SIGNALS and SIGNALS[rule.signal].dtype == "string"
+            if is_word != (rule.one_of is not None):
+                limits = "one_of" if is_word else "min or max"
+                raise ValueError(f"rules.{name}: '{rule.signal}' is judged by {limits}")
         for source in self.sources:
             for name in source.rules if isinstance(source.rules, list) else ():
                 if name not in self.rules:
                     raise ValueError(
                         f"source '{source.name}' asks for the rule '{name}', which the recipe does "
-                        f"not have; it has: {', '.join(self.rules)}"
+                        f"not have{nearest(name, self.rules)}"
                     )
         return self
+
+    def signal_names(self) -> list[str]:
+        """Every signal that a run of this recipe has and a rule may look at."""
+        of_lists = [signal for name in self.words for signal in (f"{name}_words", f"{name}_hits")]
+        return [*SIGNALS, *of_lists, *CARRIED_SIGNALS]
 
     @property
     def weights(self) -> dict[str, float]:
@@ -173,7 +186,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
       SettingsError: one line for each mistake.
     """
     content = apply_overrides(read_yaml(path), overrides)
-    content = _with_preset_rules(content, str(path))
+    content = _with_preset(content, str(path))
     folder = str(Path(path).resolve().parent)
     root = str(content.get("root", "."))
     is_absolute = "://" in root or Path(root).is_absolute()
@@ -181,29 +194,48 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     return validate(Recipe, content, str(path))
 
 
-def _with_preset_rules(content: dict[str, Any], origin: str) -> dict[str, Any]:
-    name = content.get("preset", Recipe.model_fields["preset"].default)
+def _with_preset(content: dict[str, Any], origin: str) -> dict[str, Any]:
+    """What the preset says, under what the recipe itself says."""
+    if "preset" in content:
+        raise SettingsError(f"{origin}: preset: unknown key; a preset is named by 'filters'")
+    name = content.get("filters", Recipe.model_fields["filters"].default)
     if name is None:
         return content
     try:
         preset = load_preset(str(name))
     except SettingsError as error:
-        raise SettingsError(f"{origin}: preset: {error}") from None
-    rules: dict[str, Any] = {
+        raise SettingsError(f"{origin}: filters: {error}") from None
+    rules = {
         rule_name: rule.model_dump(include=set(Rule.model_fields), exclude_none=True)
         for rule_name, rule in preset.rules.items()
     }
-    given = content.get("rules")
+    return {
+        **content,
+        "clean": _over(preset.clean.model_dump(exclude_unset=True), content.get("clean")),
+        "words": _over(preset.words, content.get("words")),
+        "rules": _over(rules, content.get("rules")),
+    }
+
+
+def _over(base: Mapping[str, Any], given: Any) -> Any:
+    """A block of the preset with the recipe's own keys over it; null takes a key away."""
     if given is not None and not isinstance(given, dict):
-        return content  # validation names the mistake
-    for rule_name, rule in (given or {}).items():
-        if rule is None:
-            rules.pop(rule_name, None)
-        elif isinstance(rule, dict):
-            rules[rule_name] = {**rules.get(rule_name, {}), **rule}
+        return given  # validation names the mistake
+    result = dict(base)
+    for key, value in (given or {}).items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = _changed_rule(result[key], value)
         else:
-            rules[rule_name] = rule
-    return {**content, "rules": rules}
+            result[key] = value
+    return result
+
+
+def _changed_rule(rule: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    # A limit of another kind takes the place of the preset's.
+    replaced = LIMITS if any(name in change for name in LIMITS) else ()
+    return {**{key: value for key, value in rule.items() if key not in replaced}, **change}
 
 
 def resolve(root: str, path: str) -> str:

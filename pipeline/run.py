@@ -293,6 +293,6 @@ def _write_ledger(run: RunDirectory, manifests: Sequence[Mapping[str, Any]]) -> 
 
 def recipe_yaml(recipe: Recipe) -> str:
     """The recipe as resolved, every default filled in; running it again gives the same run."""
-    content = {**recipe.model_dump(mode="json", exclude_none=True), "preset": None}
+    content = {**recipe.model_dump(mode="json", exclude_none=True), "filters": None}
     content = {key: value for key, value in content.items() if value != {} or key == "rules"}
     return yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=100)

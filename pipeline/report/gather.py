@@ -232,8 +232,11 @@ def _snap(edges: np.ndarray, recipe: Recipe, signal: str) -> np.ndarray:
 
 def limits_of(recipe: Recipe, signal: str) -> list[tuple[str, float]]:
     """(rule, limit) of the rules that look at a signal."""
-    rules = recipe.rules.items()
-    return [(name, rule.limit) for name, rule in rules if rule.signal == signal]
+    return [
+        (name, rule.limit)
+        for name, rule in recipe.rules.items()
+        if rule.signal == signal and rule.limit is not None
+    ]
 
 
 def _read_dropped(

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from filters.rules import Rule
+from filters.rules import Rule, limit_shown
 from pipeline.ledger import OUTCOMES, Books, Count
 from pipeline.report.figures import Step, funnel, mirrored_histogram
 from pipeline.report.gather import ReportInput, StageBooks, limits_of
@@ -254,8 +254,8 @@ def plain_facts(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def condition(rule: Rule) -> str:
     """What a rule asks of a document, such as `characters ≥ 150`."""
-    comparison = f"≥ {rule.min:g}" if rule.min is not None else f"≤ {rule.max:g}"
-    return f"{rule.signal} {comparison}"
+    comparison = "≥" if rule.min is not None else "≤" if rule.max is not None else "one of"
+    return f"{rule.signal} {comparison} {limit_shown(rule)}"
 
 
 def _number(value: float) -> str:

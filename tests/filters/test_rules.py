@@ -33,8 +33,8 @@ def test_first_broken_rule_is_the_reason() -> None:
     verdicts = apply_rules(RULES, signals((0.9, 500, 0), (0.1, 20, 9), (0.9, 20, 9), (0.9, 500, 9)))
     assert verdicts.kept.tolist() == [True, False, False, False]
     assert verdicts.rule.to_pylist() == [None, "too_little_chinese", "too_short", "sensitive"]
-    np.testing.assert_array_equal(verdicts.value, [np.nan, 0.1, 20, 9])
-    np.testing.assert_array_equal(verdicts.limit, [np.nan, 0.6, 150, 3])
+    assert verdicts.value.to_pylist() == [None, "0.1", "20", "9"]
+    assert verdicts.limit.to_pylist() == [None, "0.6", "150", "3"]
 
 
 def test_a_value_on_the_limit_passes_in_every_precision() -> None:
@@ -45,7 +45,7 @@ def test_a_value_on_the_limit_passes_in_every_precision() -> None:
         assert verdicts.kept.sum() == (shares >= share).sum()
         verdicts = apply_rules({"high": Rule(signal="share", max=share)}, table)
         assert verdicts.kept.sum() == (shares <= share).sum()
-    assert apply_rules({"high": Rule(signal="share", max=0.1)}, table).value[70] == 0.7
+    assert apply_rules({"high": Rule(signal="share", max=0.1)}, table).value[70].as_py() == "0.7"
 
 
 def test_no_rules_and_no_documents() -> None:
@@ -70,9 +70,25 @@ def test_a_document_that_was_not_measured_is_an_error(missing: float | None) -> 
         apply_rules({"too_short": RULES["too_short"]}, table)
 
 
-@pytest.mark.parametrize("limits", [{}, {"min": 1, "max": 2}])
+def test_a_rule_on_words_drops_what_is_not_among_them() -> None:
+    rules = {"language": Rule(signal="language", one_of=("zh", "yue"))}
+    verdicts = apply_rules(rules, pa.table({"language": ["zh", "ja", "yue", ""]}))
+    assert verdicts.kept.tolist() == [True, False, True, False]
+    assert verdicts.value.to_pylist() == [None, "ja", None, ""]
+    assert verdicts.limit.to_pylist() == [None, "zh, yue", None, "zh, yue"]
+    assert explain_rule(rules["language"]) == "language not zh, yue"
+
+
+def test_a_rule_that_does_not_fit_its_column_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"language < 1.*string"):
+        apply_rules({"wrong": Rule(signal="language", min=1)}, pa.table({"language": ["zh"]}))
+    with pytest.raises(ValueError, match=r"lines not zh.*int64"):
+        apply_rules({"wrong": Rule(signal="lines", one_of=("zh",))}, pa.table({"lines": [3]}))
+
+
+@pytest.mark.parametrize("limits", [{}, {"min": 1, "max": 2}, {"min": 1, "one_of": ["zh"]}])
 def test_a_rule_has_one_limit(limits: dict[str, float]) -> None:
-    with pytest.raises(SettingsError, match="either min or max"):
+    with pytest.raises(SettingsError, match="either min, max or one_of"):
         validate(Rule, {"signal": "characters", **limits}, "recipe.yaml")
 
 
@@ -90,4 +106,4 @@ def test_columns_are_judged_as_rows_are(rows: list[tuple[float, int, int]]) -> N
     verdicts = apply_rules(RULES, signals(*rows))
     assert verdicts.rule.to_pylist() == expected
     assert verdicts.kept.tolist() == [reason is None for reason in expected]
-    assert np.isnan(verdicts.value).tolist() == verdicts.kept.tolist()
+    assert verdicts.value.is_null().to_pylist() == verdicts.kept.tolist()

@@ -61,7 +61,7 @@ def test_unknown_verb_is_refused() -> None:
         ("name: x\nsources: [{name: a, paths: [b], weight: heavy}]", "sources.0.weight: "),
         ("name: x\nsources: [{name: a, paths: [b], rules: [nope]}]", "'nope'"),
         ("name: x\nsources: [{name: a, paths: [b]}, {name: a, paths: [c]}]", "called 'a'"),
-        ("name: x\npreset: pangu_alfa\nsources: [{name: a, paths: [b]}]", "pangu_alpha"),
+        ("name: x\nfilters: pangu_alfa\nsources: [{name: a, paths: [b]}]", "pangu_alpha"),
         ("name: x\nsources: [{name: a, paths: [missing/*.warc]}]", "names no file"),
     ],
 )

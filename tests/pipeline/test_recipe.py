@@ -44,7 +44,7 @@ def write(folder: Path, **content: object) -> Path:
 
 def test_rules_keep_the_order_in_which_they_are_written(tmp_path: Path) -> None:
     rules = {name: {"signal": "characters", "min": 1} for name in ("zeta", "alpha", "midway")}
-    recipe = load_recipe(write(tmp_path, preset=None, rules=rules), ["rules.zeta.min=3"])
+    recipe = load_recipe(write(tmp_path, filters=None, rules=rules), ["rules.zeta.min=3"])
     assert list(recipe.rules) == ["zeta", "alpha", "midway"]
     assert recipe.rules["zeta"].min == 3
 

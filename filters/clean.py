@@ -9,17 +9,31 @@ cleaned text changes nothing.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
-from filters.navigation import navigation_rule
-from filters.traditional import simplify
+import numpy as np
+from pydantic import Field
+
+from filters.kernels.text_batch import TextBatch
+from filters.navigation import NAVIGATION_RULES, navigation_rule
+from filters.traditional import simplify, traditional_characters
 from pangu_settings import Settings
 
-DUPLICATE_PARAGRAPH = "duplicate_paragraph"
-NAVIGATION = "navigation"
 SYMBOLS = "symbols"
-# Why lines are removed: the closed vocabulary of CleanedText.removed.
-REMOVAL_REASONS = (DUPLICATE_PARAGRAPH, NAVIGATION, SYMBOLS)
+LINE_WITHOUT_SENTENCE_END = "line_without_sentence_end"
+LINE_TOO_SHORT = "line_too_short"
+DUPLICATE_PARAGRAPH = "duplicate_paragraph"
+REPEATED_SHORT_LINE = "repeated_short_line"
+# Why lines are removed: the closed vocabulary, in the order in which reasons are tried.
+REMOVAL_REASONS = (
+    SYMBOLS,
+    *NAVIGATION_RULES,
+    LINE_WITHOUT_SENTENCE_END,
+    LINE_TOO_SHORT,
+    DUPLICATE_PARAGRAPH,
+    REPEATED_SHORT_LINE,
+)
 
 # A shorter line may come back on purpose: 「是的。」 in dialogue, a refrain (those of the Book of
 # Songs reach 31 characters). So may a line of code, which has no hanzi.
@@ -51,36 +65,111 @@ _ORNAMENTS = re.compile(rf"^[{_ORNAMENT}\s]+|[{_ORNAMENT}\s]+$|(?:[{_ORNAMENT}]\
 _REPEATED_MARK = re.compile(r"([。，、；：！？!?~～])(?:\s*\1){2,}")
 _REPEATED_RULE = re.compile(r"([-=_*#+.·•…—─|/\\^<>])\1{3,}")
 # A line without any of these says nothing. A brace alone on its line is code, and stays.
-_HANZI = re.compile("[\u3400-\u9fff]")
+_HANZI = re.compile("[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323ff]")
 _WORD = re.compile(r"[^\W_]|[{}]")
 
 
 class CleanSettings(Settings):
     """Which steps of cleaning are done."""
 
-    duplicate_paragraphs: bool = True
-    navigation: bool = True
-    symbols: bool = True
-    simplify: bool = True
-    width: bool = True
+    symbols: bool = Field(True, description="ornaments and repeated marks; lines without a word")
+    navigation: bool = Field(True, description="menus, pagers, credits, notices")
+    duplicate_paragraphs: bool = Field(True, description="long lines that stood there before")
+    repeated_short_lines: int = Field(
+        0, ge=0, description="how often a short line may stand in a document; 0 for any number"
+    )
+    simplify: bool = Field(True, description="traditional characters to simplified ones")
+    width: bool = Field(True, description="full-width letters, digits and spaces to half-width")
+    sentence_lines_only: bool = Field(
+        False, description="removes lines that do not end with one of sentence_marks"
+    )
+    sentence_marks: str = Field(
+        "。！？…”：",
+        min_length=1,
+        max_length=64,
+        description="what such lines end with, one of them",
+    )
+    min_line_characters: int = Field(0, ge=0, description="shorter lines are removed")
 
 
 @dataclass(frozen=True)
 class CleanedText:
     """A cleaned text: trimmed lines without empty ones, and how many lines went for which reason.
 
-    `removed` has every one of REMOVAL_REASONS as a key.
+    Attributes:
+      text: lines separated by line feeds.
+      removed: lines by reason; every one of REMOVAL_REASONS is a key.
+      traditional: characters before cleaning that only traditional writing has.
+      hanzi: hanzi before cleaning.
     """
 
     text: str
     removed: dict[str, int]
+    traditional: int
+    hanzi: int
+
+
+@dataclass(frozen=True)
+class CleanedBatch:
+    """Cleaned texts, in the order of the texts given.
+
+    Attributes:
+      texts: n cleaned texts.
+      removed: int32 (n,) for every one of REMOVAL_REASONS: lines removed for it.
+      traditional: int32 (n,), characters before cleaning that only traditional writing has.
+      hanzi: int32 (n,), hanzi before cleaning.
+    """
+
+    texts: TextBatch
+    removed: dict[str, np.ndarray]
+    traditional: np.ndarray
+    hanzi: np.ndarray
+
+
+@dataclass(frozen=True)
+class ExplainedLine:
+    """What became of one line.
+
+    Attributes:
+      line: as it was given.
+      reason: one of REMOVAL_REASONS, or None for a line that was kept.
+      cleaned: as the rules saw it.
+    """
+
+    line: str
+    reason: str | None
+    cleaned: str
 
 
 class Cleaner:
-    """Cleans documents one by one; a result depends on its document and the settings only."""
+    """Cleans documents; a result depends on its document and the settings only."""
 
     def __init__(self, settings: CleanSettings) -> None:
         self.settings = settings
+
+    def clean_batch(self, texts: TextBatch) -> CleanedBatch:
+        """Cleans the documents of a batch; equal to `clean` of each."""
+        cleaned = [self.clean(text) for text in texts.to_strings()]
+        return CleanedBatch(
+            TextBatch.from_strings([result.text for result in cleaned]),
+            {
+                reason: np.array([result.removed[reason] for result in cleaned], np.int32)
+                for reason in REMOVAL_REASONS
+            },
+            np.array([result.traditional for result in cleaned], np.int32),
+            np.array([result.hanzi for result in cleaned], np.int32),
+        )
+
+    def leave_batch(self, texts: TextBatch) -> CleanedBatch:
+        """The documents of a batch as they are, counted like cleaned ones."""
+        given = texts.to_strings()
+        nothing = np.zeros(len(texts), np.int32)
+        return CleanedBatch(
+            texts,
+            dict.fromkeys(REMOVAL_REASONS, nothing),
+            np.array([_count_traditional(text) for text in given], np.int32),
+            np.array([_count_hanzi(text) for text in given], np.int32),
+        )
 
     def clean(self, text: str) -> CleanedText:
         """Cleans one document.
@@ -88,36 +177,68 @@ class Cleaner:
         Args:
           text: paragraphs separated by line breaks.
         """
-        settings = self.settings
-        text = _NOT_TEXT.sub("", text)
-        if settings.width:
-            text = _FULL_WIDTH.sub(lambda run: run[0].translate(_HALF_WIDTH), text)
-        if settings.simplify:
-            text = simplify(text)
         removed = dict.fromkeys(REMOVAL_REASONS, 0)
         kept: list[str] = []
-        seen: set[str] = set()
-        for raw_line in text.splitlines():
+        for line in self.explain(text):
+            if line.reason is None:
+                kept.append(line.cleaned)
+            else:
+                removed[line.reason] += 1
+        return CleanedText("\n".join(kept), removed, _count_traditional(text), _count_hanzi(text))
+
+    def explain(self, text: str) -> list[ExplainedLine]:
+        """What becomes of every line that is not empty, in order."""
+        settings = self.settings
+        text = _NOT_TEXT.sub("", text)
+        rewritten = text
+        if settings.width:
+            rewritten = _FULL_WIDTH.sub(lambda run: run[0].translate(_HALF_WIDTH), rewritten)
+        if settings.simplify:
+            rewritten = simplify(rewritten)
+        lines: list[ExplainedLine] = []
+        seen: Counter[str] = Counter()
+        # No step above makes or removes a line break.
+        for given, raw_line in zip(text.splitlines(), rewritten.splitlines(), strict=True):
             line = " ".join(raw_line.split())
             if not line:
                 continue
-            reason = None
             if settings.symbols:
                 line = _tidy_symbols(line)
-                if not _WORD.search(line):
-                    reason = SYMBOLS
-            if reason is None and settings.navigation and navigation_rule(line):
-                reason = NAVIGATION
-            long = len(line) >= MIN_DUPLICATE_CHARACTERS
-            if reason is None and settings.duplicate_paragraphs and long:
-                if line in seen and _HANZI.search(line):
-                    reason = DUPLICATE_PARAGRAPH
-                seen.add(line)
-            if reason is None:
-                kept.append(line)
-            else:
-                removed[reason] += 1
-        return CleanedText("\n".join(kept), removed)
+            reason = self._reason(line)
+            if reason is None and _HANZI.search(line):
+                seen[line] += 1
+                reason = self._reason_to_say_it_once(line, seen[line])
+            lines.append(ExplainedLine(given.strip(), reason, line))
+        return lines
+
+    def _reason(self, line: str) -> str | None:
+        """Why a line is removed wherever it stands."""
+        settings = self.settings
+        if not line or (settings.symbols and not _WORD.search(line)):
+            return SYMBOLS
+        if settings.navigation and (rule := navigation_rule(line)):
+            return rule
+        if settings.sentence_lines_only and line[-1] not in settings.sentence_marks:
+            return LINE_WITHOUT_SENTENCE_END
+        if len(line) < settings.min_line_characters:
+            return LINE_TOO_SHORT
+        return None
+
+    def _reason_to_say_it_once(self, line: str, times: int) -> str | None:
+        """Why a line is removed where it stands for the n-th time."""
+        settings = self.settings
+        if len(line) >= MIN_DUPLICATE_CHARACTERS:
+            return DUPLICATE_PARAGRAPH if settings.duplicate_paragraphs and times > 1 else None
+        most = settings.repeated_short_lines
+        return REPEATED_SHORT_LINE if most and times > most else None
+
+
+def _count_traditional(text: str) -> int:
+    return sum(map(traditional_characters().__contains__, text))
+
+
+def _count_hanzi(text: str) -> int:
+    return len(_HANZI.findall(text))
 
 
 def _tidy_symbols(line: str) -> str:

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.clean import REMOVAL_REASONS, Cleaner, CleanSettings
+from filters.kernels.text_batch import TextBatch
 from pipeline.documents import EXTRACTED
+from pipeline.ledger import Books
 from pipeline.parts import Part, PartOutput
 from pipeline.recipe import Recipe
 from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
@@ -25,6 +28,9 @@ CLEANED = pa.schema(
             pa.field(f"removed_{reason}", pa.int32(), nullable=False, metadata={"unit": "lines"})
             for reason in REMOVAL_REASONS
         ),
+        # Before cleaning; of sources that are not cleaned too.
+        pa.field("traditional", pa.int32(), nullable=False, metadata={"unit": "characters"}),
+        pa.field("hanzi", pa.int32(), nullable=False, metadata={"unit": "characters"}),
     ]
 )
 
@@ -44,35 +50,30 @@ class CleanPart:
 
     def process(self, part: Part, output: PartOutput) -> None:
         output.open_table("documents", CLEANED)
+        left_alone = part.source in self.sources_left_alone
+        clean = self.cleaner[0].leave_batch if left_alone else self.cleaner[0].clean_batch
         removed_in_part = dict.fromkeys(REMOVAL_REASONS, 0)
         for batch in read_batches(table_path(self.extract_folder, "documents", part.name)):
-            before = batch.column("text").to_pylist()
-            removed: dict[str, list[int]] = {reason: [] for reason in REMOVAL_REASONS}
-            after: list[str] = []
-            for text in before:
-                if part.source in self.sources_left_alone:
-                    cleaned_text, counts = text, {}
-                else:
-                    cleaned = self.cleaner[0].clean(text)
-                    cleaned_text, counts = cleaned.text, cleaned.removed
-                after.append(cleaned_text)
-                for reason, values in removed.items():
-                    values.append(counts.get(reason, 0))
-                    removed_in_part[reason] += counts.get(reason, 0)
-            self._count(before, after, output)
-            columns = [*batch.columns[:-1], pa.array(after, pa.string())]
-            columns += [pa.array(values, pa.int32()) for values in removed.values()]
+            given = TextBatch.from_arrow(batch.column("text"))
+            cleaned = clean(given)
+            for reason, lines in cleaned.removed.items():
+                removed_in_part[reason] += int(lines.sum())
+            texts = cleaned.texts.to_arrow()
+            _count(given, batch.column("text"), cleaned.texts, texts, output.books)
+            columns = [*batch.columns[:-1], texts, *cleaned.removed.values()]
+            columns += [cleaned.traditional, cleaned.hanzi]
             output.write("documents", pa.RecordBatch.from_arrays(columns, schema=CLEANED), CLEANED)
         output.facts["removed_lines"] = removed_in_part
 
-    def _count(self, before: list[str], after: list[str], output: PartOutput) -> None:
-        characters = [sum(map(len, texts)) for texts in (before, after)]
-        sizes = [sum(len(text.encode()) for text in texts) for texts in (before, after)]
-        output.books.came_in.add(len(before), characters[0], sizes[0])
-        output.books.kept.add(len(after), characters[1], sizes[1])
-        output.books.count("removed", "cleaning").add(
-            0, characters[0] - characters[1], sizes[0] - sizes[1]
-        )
+
+def _count(
+    given: TextBatch, before: pa.Array, cleaned: TextBatch, after: pa.Array, books: Books
+) -> None:
+    characters = [len(texts.characters) for texts in (given, cleaned)]
+    sizes = [pc.sum(pc.binary_length(texts)).as_py() or 0 for texts in (before, after)]
+    books.came_in.add(len(given), characters[0], sizes[0])
+    books.kept.add(len(cleaned), characters[1], sizes[1])
+    books.count("removed", "cleaning").add(0, characters[0] - characters[1], sizes[0] - sizes[1])
 
 
 def _settings(recipe: Recipe) -> Any:

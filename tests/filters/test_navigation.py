@@ -9,7 +9,7 @@ import pytest
 from filters.navigation import MAX_CHARACTERS, NAVIGATION_RULES, navigation_rule
 
 NAVIGATION = {
-    "menu": [
+    "navigation_menu": [
         "分享到：微信 微博 QQ空间",
         "打印 | 关闭",
         "返回顶部",
@@ -18,15 +18,15 @@ NAVIGATION = {
         "点赞 12 评论 3 转发",
         "上一页 1 2 3 下一页",
     ],
-    "channels": ["首页 新闻 体育 财经 娱乐", "国内｜国际｜社会"],
-    "link bar": ["公司简介 | 产品中心 | 人才招聘", "网站首页|公司简介|产品展示"],
-    "path": [
+    "navigation_channels": ["首页 新闻 体育 财经 娱乐", "国内｜国际｜社会"],
+    "navigation_links": ["公司简介 | 产品中心 | 人才招聘", "网站首页|公司简介|产品展示"],
+    "navigation_path": [
         "您现在的位置：首页 > 新闻",
         "首页 >> 椅凳类",
         "新闻中心 > 国内 > 正文",
         "当前位置: 老桥",
     ],
-    "pager": [
+    "navigation_pager": [
         "上一篇：春天来了",
         "共12页",
         "第3/12页",
@@ -59,7 +59,7 @@ NAVIGATION = {
         "未经授权，严禁转载！",
         "违法和不良信息举报电话：010-00000000",
     ],
-    "broken part": ["点击查看大图", "加载中，请稍候...", "您的浏览器版本过低，请升级"],
+    "broken_part": ["点击查看大图", "加载中，请稍候...", "您的浏览器版本过低，请升级"],
 }
 TEXT = [
     "体育",

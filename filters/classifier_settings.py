@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from pangu_settings import Settings
+from pangu_settings import Settings, nearest
 
 # How a document is cut into what fastText calls words; `fasttext_line` says it exactly.
 Features = Literal["characters", "words", "text"]
@@ -54,6 +54,24 @@ class TrainInRun(FastTextSettings):
     negatives_share: float = Field(0.5, gt=0, lt=1, description="of these documents")
     held_out: float = Field(0.1, gt=0, lt=1, description="share kept apart to measure on")
 
+    def negatives_among(self, sources: Sequence[str]) -> list[str]:
+        """The sources of the negative documents, given those of the recipe."""
+        if self.negatives is not None:
+            return self.negatives
+        return [name for name in sources if name not in self.positives]
+
+    def check_sources(self, sources: Sequence[str]) -> None:
+        """Raises ValueError unless both kinds of documents come from sources of the recipe."""
+        for key, names in (("positives", self.positives), ("negatives", self.negatives or [])):
+            for name in names:
+                if name not in sources:
+                    raise ValueError(f"{key}: no source is called '{name}'{nearest(name, sources)}")
+        both = sorted(set(self.positives) & set(self.negatives_among(sources)))
+        if both:
+            raise ValueError(f"negatives: '{both[0]}' is among the positives too")
+        if not self.negatives_among(sources):
+            raise ValueError("positives: every source is named, so there is nothing to tell from")
+
 
 class ClassifierSettings(Settings):
     """One classifier; its score becomes the signal `<name>_score`."""
@@ -72,9 +90,6 @@ class ClassifierSettings(Settings):
         if self.train is not None and self.model_fields_set & {"label", "features"}:
             raise ValueError("`label` and `features` go with `model`; see `train.features`")
         return self
-
-
-ClassifierName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 def score_name(classifier: str) -> str:

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from filters.classifier_settings import ClassifierSettings, score_names
 from filters.clean import CleanSettings
+from filters.personal_data import PersonalDataSettings
+from filters.personal_data_kinds import PERSONAL_DATA
 from filters.presets import load_preset
 from filters.rules import LIMITS, Rule
 from filters.signals import SIGNALS
@@ -21,7 +24,7 @@ from pangu_settings import (
     validate,
 )
 from pipeline import storage
-from pipeline.reading import ReadLimits
+from pipeline.extract_settings import ExtractSettings
 from tokenizer.shards import DEFAULT_MAX_TOKENS
 from tokenizer.vocabulary import VocabularySettings
 
@@ -30,7 +33,7 @@ BUILTIN = "builtin"
 # The names of word lists and classifiers become names of columns.
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 # Signals that the clean stage counts and the measure stage carries on.
-CARRIED_SIGNALS = ("traditional_share",)
+CARRIED_SIGNALS = ("traditional_share", *(f"personal_{kind}" for kind in PERSONAL_DATA))
 
 
 class Source(Settings):
@@ -106,12 +109,17 @@ class Recipe(Settings):
         "pangu_alpha", description="preset of rules, cleaning and word lists; null for none"
     )
     sources: list[Source] = Field(min_length=1)
-    extract: ReadLimits = ReadLimits()
+    extract: ExtractSettings = ExtractSettings()
     clean: CleanSettings = CleanSettings()
+    personal_data: PersonalDataSettings = PersonalDataSettings()
     words: dict[ColumnName, str | list[str]] = Field(
         default_factory=dict,
         description="list name -> `builtin`, a UTF-8 file with one phrase a line, or several; over "
         "those of the preset; null removes one",
+    )
+    classifiers: dict[ColumnName, ClassifierSettings] = Field(
+        default_factory=dict,
+        description="classifier name -> a model, or what to train one on; rules judge <name>_score",
     )
     rules: dict[str, Rule] = Field(
         default_factory=dict,
@@ -122,6 +130,17 @@ class Recipe(Settings):
     shards: Shards = Shards()
     pretrain: Pretrain = Pretrain()
     report: Report = Report()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _personal_data_may_be_a_rule(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or not isinstance(content.get("rules", {}), dict):
+            return content
+        try:
+            rules = PersonalDataSettings.model_validate(content.get("personal_data", {})).rules()
+        except ValidationError:
+            return content  # validation of the block itself names the mistake
+        return {**content, "rules": {**rules, **content.get("rules", {})}}
 
     @field_validator("sources")
     @classmethod
@@ -158,10 +177,21 @@ class Recipe(Settings):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _classifiers_learn_from_known_sources(self) -> Recipe:
+        sources = [source.name for source in self.sources]
+        for name, classifier in self.classifiers.items():
+            if classifier.train is not None:
+                try:
+                    classifier.train.check_sources(sources)
+                except ValueError as error:
+                    raise ValueError(f"classifiers.{name}.train.{error}") from None
+        return self
+
     def signal_names(self) -> list[str]:
         """Every signal that a run of this recipe has and a rule may look at."""
         of_lists = [signal for name in self.words for signal in (f"{name}_words", f"{name}_hits")]
-        return [*SIGNALS, *of_lists, *CARRIED_SIGNALS]
+        return [*SIGNALS, *of_lists, *CARRIED_SIGNALS, *score_names(self.classifiers)]
 
     @property
     def weights(self) -> dict[str, float]:

@@ -103,7 +103,7 @@ _IDENTITY = re.compile(
     rf"(?P=gap)[0-9]{{3}}[0-9Xx]|(?:{_REGION})[0-9]{{4}}(?P<old_born>[0-9]{{6}})[0-9]{{3}})"
     r"(?![0-9A-Za-z])"
 )
-_IDENTITY_WORDS = re.compile("身份|证件|证号")
+_IDENTITY_WORDS = re.compile("身份|证件")
 
 
 def _is_identity(match: re.Match[str]) -> bool:
@@ -170,7 +170,7 @@ def luhn_check_digit(digits: str) -> str:
 
 # Mobile numbers only: a number with an area code is nearly always that of an office or a shop.
 _PHONE = re.compile(
-    r"(?<![0-9a-fA-F_=])(?<![0-9][.-])(?P<country>(?:\+|00)?86[ -]?|\(\+?86\) ?)?"
+    r"(?<![0-9a-fA-F_=$])(?<![0-9][.-])(?P<country>(?:\+|00)?86[ -]?|\(\+?86\) ?)?"
     r"(?:1[3-9][0-9]{9}|(?(country)|(?<![0-9][ ]))1[3-9][0-9](?P<gap>[ -])[0-9]{4}"
     r"(?P=gap)[0-9]{4}(?![ -][0-9]))"
     r"(?![0-9a-fA-F_]|\.[0-9A-Za-z])"

@@ -140,7 +140,10 @@ class Recipe(Settings):
             rules = PersonalDataSettings.model_validate(content.get("personal_data", {})).rules()
         except ValidationError:
             return content  # validation of the block itself names the mistake
-        return {**content, "rules": {**rules, **content.get("rules", {})}}
+        given = content.get("rules", {})
+        dropping = {name: rule.model_dump(exclude_none=True) for name, rule in rules.items()}
+        changed = {name: given[name] for name in dropping if name in given}
+        return {**content, "rules": {**given, **_over(dropping, changed)}}
 
     @field_validator("sources")
     @classmethod

@@ -83,6 +83,11 @@ class PersonalDataMasker:
                         counts[kind][text] += count
         return MaskedBatch(_with_lines(texts, changes), counts)
 
+    def leave_batch(self, texts: TextBatch) -> MaskedBatch:
+        """The texts of a batch as they are, in which nothing was looked for."""
+        nothing = np.zeros(len(texts), np.int32)
+        return MaskedBatch(texts, dict.fromkeys(PERSONAL_DATA, nothing))
+
     def _mask_line(self, line: str, counts: dict[str, int]) -> str:
         for kind, datum in self._kinds.items():
             line = _mask(line, kind, datum, counts)

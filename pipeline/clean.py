@@ -1,4 +1,5 @@
-"""Stage *clean*: in-document duplicates, navigation and symbols out, simplified characters in.
+"""Stage *clean*: in-document duplicates, navigation and symbols out, simplified characters in;
+then personal data masked.
 
 It keeps every document (an emptied one is dropped by a rule, with its reason) and its row order.
 """
@@ -13,6 +14,8 @@ import pyarrow.compute as pc
 
 from filters.clean import REMOVAL_REASONS, Cleaner, CleanSettings
 from filters.kernels.text_batch import TextBatch
+from filters.personal_data import PersonalDataMasker, PersonalDataSettings
+from filters.personal_data_kinds import PERSONAL_DATA
 from pipeline.documents import EXTRACTED
 from pipeline.ledger import Books
 from pipeline.parts import Part, PartOutput
@@ -31,6 +34,8 @@ CLEANED = pa.schema(
         # Before cleaning; of sources that are not cleaned too.
         pa.field("traditional", pa.int32(), nullable=False, metadata={"unit": "characters"}),
         pa.field("hanzi", pa.int32(), nullable=False, metadata={"unit": "characters"}),
+        # After it; nothing is looked for in sources that are not cleaned.
+        *(pa.field(f"personal_{kind}", pa.int32(), nullable=False) for kind in PERSONAL_DATA),
     ]
 )
 
@@ -41,6 +46,7 @@ class CleanPart:
 
     extract_folder: str
     settings: CleanSettings
+    personal_data: PersonalDataSettings
     sources_left_alone: frozenset[str]
     cleaner: list[Cleaner] = field(default_factory=list, compare=False)
 
@@ -52,40 +58,51 @@ class CleanPart:
         output.open_table("documents", CLEANED)
         left_alone = part.source in self.sources_left_alone
         clean = self.cleaner[0].leave_batch if left_alone else self.cleaner[0].clean_batch
+        masker = PersonalDataMasker(self.personal_data)
+        mask = masker.leave_batch if left_alone else masker.mask_batch
         removed_in_part = dict.fromkeys(REMOVAL_REASONS, 0)
         for batch in read_batches(table_path(self.extract_folder, "documents", part.name)):
             given = TextBatch.from_arrow(batch.column("text"))
             cleaned = clean(given)
             for reason, lines in cleaned.removed.items():
                 removed_in_part[reason] += int(lines.sum())
-            texts = cleaned.texts.to_arrow()
-            _count(given, batch.column("text"), cleaned.texts, texts, output.books)
+            masked = mask(cleaned.texts)
+            texts = masked.texts.to_arrow()
+            _count(
+                [given, cleaned.texts, masked.texts],
+                [batch.column("text"), cleaned.texts.to_arrow(), texts],
+                output.books,
+            )
             columns = [*batch.columns[:-1], texts, *cleaned.removed.values()]
-            columns += [cleaned.traditional, cleaned.hanzi]
+            columns += [cleaned.traditional, cleaned.hanzi, *masked.counts.values()]
             output.write("documents", pa.RecordBatch.from_arrays(columns, schema=CLEANED), CLEANED)
         output.facts["removed_lines"] = removed_in_part
 
 
-def _count(
-    given: TextBatch, before: pa.Array, cleaned: TextBatch, after: pa.Array, books: Books
-) -> None:
-    characters = [len(texts.characters) for texts in (given, cleaned)]
-    sizes = [pc.sum(pc.binary_length(texts)).as_py() or 0 for texts in (before, after)]
-    books.came_in.add(len(given), characters[0], sizes[0])
-    books.kept.add(len(cleaned), characters[1], sizes[1])
-    books.count("removed", "cleaning").add(0, characters[0] - characters[1], sizes[0] - sizes[1])
+def _count(texts: list[TextBatch], columns: list[pa.Array], books: Books) -> None:
+    """Counts texts as given, as cleaned and as masked, and what each step took away."""
+    characters = [len(batch.characters) for batch in texts]
+    sizes = [pc.sum(pc.binary_length(column)).as_py() or 0 for column in columns]
+    books.came_in.add(len(texts[0]), characters[0], sizes[0])
+    books.kept.add(len(texts[0]), characters[2], sizes[2])
+    for step, name in enumerate(("cleaning", "personal_data")):
+        books.count("removed", name).add(
+            0, characters[step] - characters[step + 1], sizes[step] - sizes[step + 1]
+        )
 
 
 def _settings(recipe: Recipe) -> Any:
     return {
         "clean": recipe.clean.model_dump(),
+        "personal_data": recipe.personal_data.model_dump(),
         "sources_left_alone": sorted(s.name for s in recipe.sources if not s.clean),
     }
 
 
 def _run(run: StageRun) -> Outcome:
     left_alone = frozenset(s.name for s in run.recipe.sources if not s.clean)
-    transform = CleanPart(run.inputs["extract"], run.recipe.clean, left_alone)
+    settings = (run.recipe.clean, run.recipe.personal_data)
+    transform = CleanPart(run.inputs["extract"], *settings, left_alone)
     run.execution.map_parts(transform, run.parts, run.folder)
     books, files, facts = outcome_of_parts(NAME, run.folder, run.parts)
     removed: dict[str, dict[str, int]] = {}

@@ -3,7 +3,7 @@
 Servers and pages often name a wrong charset or none, a byte goes astray, and crawlers cut long
 pages inside a character. So a declared charset is a candidate, not an order, and decoding is
 tolerant: strict UTF-8 first, which other encodings hardly ever pass by chance; otherwise each
-candidate decodes a sample of the page's non-ASCII bytes, and the one that gives the largest share
+candidate reads a sample of the page's non-ASCII bytes, and the one that gives the largest share
 of common characters is right. Japanese and Korean encodings compete too, so that such pages are
 recognised instead of turning into rare hanzi.
 """
@@ -12,10 +12,25 @@ from __future__ import annotations
 
 import codecs
 import re
+import struct
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
+
+import pyarrow as pa
 
 from filters import common_characters
+from filters.kernels.alignment import take_out_stray_bytes
+from filters.kernels.charset import (
+    COMMON,
+    RARE,
+    SILENT,
+    ReadingTable,
+    read_utf8,
+    read_with_table,
+    reading_table,
+    take_sample,
+)
 
 # Enough for thousands of characters; taken from all over the page.
 SAMPLE_BYTES = 8192
@@ -30,8 +45,6 @@ MAX_CONTROL_SHARE = 0.02
 BINARY_BYTES = 65536
 # So few non-ASCII bytes may be lost.
 MAX_STRAY_SHARE = 0.02
-# Common characters that taking out a byte must bring.
-MIN_REALIGN_GAIN = 2
 
 REPLACEMENT = "\ufffd"
 
@@ -70,21 +83,23 @@ def decode_page(body: bytes, declared: str | None) -> DecodedPage:
     Raises:
       UndecodableError: it is not text in any of the encodings known here.
     """
-    many_zeros = body.count(0, 0, 64) >= 16
-    if many_zeros or body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if may_be_utf16(body):
         page = _decode_utf16(body)
         if page is not None:
             return page
         _refuse_binary(body)
     body = body.removeprefix(codecs.BOM_UTF8)
-    try:
-        body.decode("utf-8")
+    if _is_utf8(body):
         return DecodedPage(body, "utf-8", 0)
-    except UnicodeDecodeError as error:
-        if error.reason == "unexpected end of data":
-            # Cut inside the last character.
-            return _decode_tolerantly(body, "utf-8")
-        return _decode_tolerantly(body, _choose_codec(body, declared))
+    if _is_cut_utf8(body):
+        return _decode_tolerantly(body, "utf-8")
+    return _decode_tolerantly(body, _choose_codec(body, declared))
+
+
+def may_be_utf16(body: bytes) -> bool:
+    """Whether bytes begin as UTF-16 does: with its mark, or with the zeros of its markup."""
+    has_mark = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return has_mark or body.count(0, 0, 64) >= 16
 
 
 def codec_of_label(label: str) -> str | None:
@@ -110,10 +125,7 @@ _DECLARATION = re.compile(
     rb"<(?:meta\b[^>]{0,300}?\bcharset|\?xml\b[^>]{0,100}?\bencoding)\s*=\s*[\"']?\s*([\w.:-]+)",
     re.IGNORECASE,
 )
-# From a first non-ASCII byte on: no encoding looked at here has trail bytes outside these.
-_RUN = re.compile(rb"[\x80-\xff][0-9@-\xff]*")
-_HIGH_BYTE = re.compile(rb"[\x80-\xff]")
-_HIGH_RUN = re.compile(rb"[\x81-\xfe]{5,}")
+_HIGH_BYTES = bytes(range(0x80, 0x100))
 _LONE_HIGH_BYTE = re.compile(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])")
 _CONTROL_BYTES = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 
@@ -163,7 +175,7 @@ def _choose_codec(body: bytes, declared: str | None) -> str:
       UndecodableError: none reads as text.
     """
     _refuse_binary(body)
-    sample = _sample(body)
+    sample = take_sample(body, RUN_BYTES, SAMPLE_BYTES)
     labels = [label for label in (declared, declared_in_page(body)) if label]
     named = [codec for codec in map(codec_of_label, labels) if codec]
     shares: dict[str, float] = {}
@@ -187,7 +199,7 @@ def _choose_codec(body: bytes, declared: str | None) -> str:
         return "cp1252"
     if fitting:
         return fitting[0]
-    if len(_HIGH_BYTE.findall(body)) <= MAX_STRAY_SHARE * len(body):
+    if _count_high(body) <= MAX_STRAY_SHARE * len(body):
         return "utf-8"
     if shares[best] > 0:
         return best
@@ -200,42 +212,58 @@ def _refuse_binary(body: bytes) -> None:
         raise UndecodableError("not text: many control bytes")
 
 
-def _sample(body: bytes) -> bytes:
-    """Runs of bytes with non-ASCII characters, from all over the body, set apart by spaces."""
-    runs = [run[:RUN_BYTES] for run in _RUN.findall(body)]
-    step = sum(map(len, runs)) // SAMPLE_BYTES + 1
-    return b" ".join(runs[::step])
-
-
 def _share_of_common(sample: bytes, codec: str) -> float:
     """Common characters as a share of all that are neither ASCII nor punctuation.
 
     Punctuation says nothing: the East Asian encodings have much of it at the same places.
-    Replaced bytes count against a codec. 0 for codecs without a list of common characters.
+    UTF-8 proves itself by its form: there all that is well-formed counts, whatever it means.
+    Unreadable bytes count against a codec. 0 for codecs without a list of common characters.
     """
     if codec == "utf-8":
-        return _share_of_sequences(sample)
-    common = _COMMON_OF_CODEC.get(codec)
-    if common is None:
+        return read_utf8(sample).share
+    if codec not in _COMMON_OF_CODEC:
         return 0.0
-    counts = Counter(_replace_damage(sample, codec))
-    letters = familiar = 0
-    for character, count in counts.items():
-        if character > "\x7f" and not _is_punctuation(character):
-            letters += count
-            if character in common:
-                familiar += count
-    return (familiar - counts[REPLACEMENT]) / letters if letters else 0.0
+    table = _table_of(codec)
+    if codec == "gb18030":
+        sample = take_out_stray_bytes(sample, table)
+    return read_with_table(sample, table).share
 
 
-def _share_of_sequences(sample: bytes) -> float:
-    """Non-ASCII bytes that lie in well-formed UTF-8 sequences, as a share.
+@cache
+def _table_of(codec: str) -> ReadingTable:
+    common = _COMMON_OF_CODEC[codec]
 
-    UTF-8 proves itself by its structure, so that every character counts, whatever it means.
-    """
-    high_bytes = len(_HIGH_BYTE.findall(sample))
-    readable = len(_HIGH_BYTE.findall(sample.decode("utf-8", "ignore").encode()))
-    return readable / high_bytes if high_bytes else 0.0
+    def classify(character: str) -> int:
+        if character <= "\x7f" or _is_punctuation(character):
+            return SILENT
+        return COMMON if character in common else RARE
+
+    return reading_table(codec, classify)
+
+
+def _is_utf8(body: bytes) -> bool:
+    """Whether bytes are valid UTF-8, told by Arrow in half the time of making a string of them."""
+    ends = pa.py_buffer(struct.pack("=qq", 0, len(body)))
+    text = pa.LargeStringArray.from_buffers(1, ends, pa.py_buffer(body))
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _is_cut_utf8(body: bytes) -> bool:
+    """Whether bytes are valid UTF-8 but for a last character that is cut off."""
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"
+    return False
+
+
+def _count_high(data: bytes) -> int:
+    """Bytes beyond ASCII."""
+    return len(data) - len(data.translate(None, _HIGH_BYTES))
 
 
 def _is_punctuation(character: str) -> bool:
@@ -249,7 +277,7 @@ def _is_punctuation(character: str) -> bool:
 
 def _share_of_western(sample: bytes) -> float:
     """Non-ASCII bytes that stand alone among ASCII and are common in Western text, as a share."""
-    high_bytes = len(_HIGH_BYTE.findall(sample))
+    high_bytes = _count_high(sample)
     lone = b"".join(_LONE_HIGH_BYTE.findall(sample)).decode("cp1252", "replace")
     return sum(character in _WESTERN for character in lone) / high_bytes if high_bytes else 0.0
 
@@ -272,28 +300,7 @@ def _replace_damage(body: bytes, codec: str) -> str:
     try:
         return body.decode(codec)
     except UnicodeDecodeError:
-        return _HIGH_RUN.sub(_realign, body).decode(codec, "replace")
-
-
-def _realign(match: re.Match[bytes]) -> bytes:
-    """Takes one byte out of a run of two-byte characters if that makes its rest readable.
-
-    In GB18030 a byte too many or too few shifts all that follows by half a character, up to the
-    next ASCII character. Of a run with an odd number of bytes, the byte is taken out behind
-    which the other alignment gives the most common characters.
-    """
-    run = match[0]
-    if len(run) % 2 == 0:
-        return run
-    as_it_is, after_shift = (part.decode("gb18030", "replace") for part in (run[:-1], run[1:]))
-    gains = [sum(character in _HANZI for character in after_shift)]
-    for here, there in zip(as_it_is, after_shift, strict=True):
-        gains.append(gains[-1] + (here in _HANZI) - (there in _HANZI))
-    best = max(gains)
-    if best < gains[-1] + MIN_REALIGN_GAIN:
-        return run
-    place = 2 * gains.index(best)
-    return run[:place] + run[place + 1 :]
+        return take_out_stray_bytes(body, _table_of(codec)).decode(codec, "replace")
 
 
 def _decode_utf16(body: bytes) -> DecodedPage | None:

@@ -8,11 +8,12 @@ near-duplicates (`minhash`, `duplicates`) is imported by module: it loads SciPy.
 
 from filters.clean import REMOVAL_REASONS, CleanedText, Cleaner, CleanSettings
 from filters.encoding import DecodedPage, UndecodableError, decode_page
+from filters.folding import fold
 from filters.main_text import ExtractionError, MainText, extract_main_text
 from filters.presets import Preset, load_preset, preset_names
 from filters.rules import Rule, Verdicts, apply_rules, explain_rule
 from filters.signals import SIGNALS, Measurer, Signal
-from filters.word_lists import WORD_LISTS, WordSearch, fold, load_word_list
+from filters.word_lists import WORD_LISTS, load_word_list
 
 __all__ = [
     "REMOVAL_REASONS",
@@ -30,7 +31,6 @@ __all__ = [
     "Signal",
     "UndecodableError",
     "Verdicts",
-    "WordSearch",
     "apply_rules",
     "decode_page",
     "explain_rule",

@@ -1,18 +1,76 @@
-"""The form in which texts are compared: what does not tell two words or two texts apart."""
+"""The form in which texts are compared: what does not tell two words or two texts apart.
+
+Each character by itself becomes its compatibility form (NFKC: full-width letters half-width, ㎡ to
+m2, ① to 1), then simplified, then lower case. Neighbours play no part, so no word and no shingle
+depends on what stands around it: e and a combining accent stay two characters, and 乾 becomes 干
+even in 乾坤. For comparing only: NFKC makes Chinese punctuation Western, which no corpus should
+have.
+"""
 
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
 
-from filters.traditional import simplify
+import opencc
+
+from filters.kernels.folding import (
+    MOST_CHARACTERS,
+    FoldedBatch,
+    Folding,
+    comparable_lines,
+    fold_batch,
+    fold_text,
+)
+from filters.kernels.text_batch import TextBatch
+
+# Characters beyond have no other form, but for the compatibility hanzi.
+_RANGES = (range(0x20000), range(0x2F800, 0x2FA20))
+_HANZI_RANGES = (range(0x2E80, 0xAC00), range(0xF900, 0xFB00), range(0x20000, 0x32000))
 
 
 def fold(text: str) -> str:
-    """Returns a text in NFKC form, in simplified characters and lower case.
-
-    For comparing only: NFKC makes Chinese punctuation Western, which no corpus should have.
+    """Returns a text with every character folded; the reference of `fold_texts`.
 
     Args:
       text: without lone surrogates.
     """
-    return simplify(unicodedata.normalize("NFKC", text)).lower()
+    return fold_text(text, folding())
+
+
+def fold_texts(texts: TextBatch) -> FoldedBatch:
+    """Returns the texts of a batch folded, and their letters and digits by lines."""
+    return fold_batch(texts, folding())
+
+
+def folded_lines(text: str) -> list[str]:
+    """Returns the letters and digits of each line that has any, folded."""
+    return comparable_lines(text, folding())
+
+
+@cache
+def folding() -> Folding:
+    """What each character becomes; one whose form would be longer than MOST_CHARACTERS stays."""
+    simplified = _simplified_characters()
+    replacements = {}
+    for code in (code for codes in _RANGES for code in codes):
+        character = chr(code)
+        form = _lower(unicodedata.normalize("NFKC", character), simplified)
+        # Once more, for forms that have another form themselves; lower case of İ is two.
+        form = _lower(unicodedata.normalize("NFKC", form), simplified)
+        if form != character and len(form) <= MOST_CHARACTERS:
+            replacements[character] = form
+    return Folding(replacements)
+
+
+def _lower(text: str, simplified: dict[str, str]) -> str:
+    return "".join(simplified.get(character, character).lower() for character in text)
+
+
+def _simplified_characters() -> dict[str, str]:
+    """What OpenCC makes of each traditional character that stands alone."""
+    hanzi = [chr(code) for codes in _HANZI_RANGES for code in codes]
+    converter = opencc.OpenCC("t2s", include_tofu_risk_dictionaries=False)
+    # One call; the line breaks keep neighbours from being read as a word.
+    simplified = converter.convert("\n".join(hanzi)).split("\n")
+    return {old: new for old, new in zip(hanzi, simplified, strict=True) if old != new}

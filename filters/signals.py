@@ -1,188 +1,215 @@
-"""Signals: numbers measured on one document. They are stored as columns; rules judge them later.
+"""Measuring: every signal of a document, computed from what the kernels count.
 
-A share is of all characters that are not white space: PanGu-α asks for 60 % Chinese (§3.1.1)
-without saying of what, and spaces say nothing about a text.
+What the signals are called and mean is in `signal_definitions`.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from filters.folding import fold
-from filters.word_lists import WordSearch
-
-# A text of this many characters gets half the quality that its prose deserves.
-HALF_QUALITY_CHARACTERS = 200
-
-
-@dataclass(frozen=True)
-class Signal:
-    """What one column of numbers means."""
-
-    name: str
-    dtype: Literal["int32", "float32"]
-    description: str
-    unit: str
-
-
-_DESCRIBED = (
-    Signal("characters", "int32", "length of the text with spaces and line breaks", "characters"),
-    Signal("chinese_share", "float32", "hanzi", "share of visible characters"),
-    Signal("latin_share", "float32", "letters of the Latin script", "share of visible characters"),
-    Signal("digit_share", "float32", "decimal digits of any script", "share of visible characters"),
-    Signal(
-        "symbol_share",
-        "float32",
-        "symbols and unassigned characters: neither letter, digit nor punctuation",
-        "share of visible characters",
-    ),
-    Signal("lines", "int32", "lines with text", "lines"),
-    Signal("mean_line_characters", "float32", "mean length of those lines", "characters"),
-    Signal(
-        "sentence_end_share",
-        "float32",
-        "characters in lines that end like a sentence: 。！？…； . ! ? before closing quotes",
-        "share of the characters of all lines",
-    ),
-    Signal(
-        "duplicate_line_share",
-        "float32",
-        "characters in lines that repeat an earlier line",
-        "share of the characters of all lines",
-    ),
-    Signal(
-        "beyond_title_characters",
-        "int32",
-        "letters and digits outside of lines that only repeat the title or a part of it",
-        "characters",
-    ),
-    Signal(
-        "advertisement_words",
-        "int32",
-        "different phrases of the advertisement list in title and text",
-        "phrases",
-    ),
-    Signal(
-        "sensitive_words",
-        "int32",
-        "different phrases of the sensitive list in title and text",
-        "phrases",
-    ),
-    Signal(
-        "quality",
-        "float32",
-        "sentence_end_share × (1 − duplicate_line_share) × characters ÷ (characters + "
-        f"{HALF_QUALITY_CHARACTERS}): prose that says things once, and enough of it. Of several "
-        "duplicates the one with the highest quality is kept",
-        "0 to 1",
-    ),
+from filters.folding import fold, fold_texts, folded_lines
+from filters.kernels import character_classes as classes
+from filters.kernels.character_variety import CharacterVariety, character_variety
+from filters.kernels.folding import FoldedBatch
+from filters.kernels.line_statistics import COUNTS, line_statistics, line_statistics_of
+from filters.kernels.repetition import LENGTHS, TOP_LENGTHS, Repetition, repetition
+from filters.kernels.text_batch import TextBatch
+from filters.kernels.title_lines import beyond_title_characters, beyond_title_characters_of
+from filters.kernels.web_addresses import address_characters, address_characters_of
+from filters.kernels.word_search import WordIndex, search_words
+from filters.language import LANGUAGES, language_numbers
+from filters.signal_definitions import (
+    HALF_QUALITY_CHARACTERS,
+    SIGNALS,
+    Signal,
+    all_signals,
+    word_signals,
 )
-SIGNALS: dict[str, Signal] = {signal.name: signal for signal in _DESCRIBED}
 
-# A sentence's end, then closing quotes and brackets.
-_SENTENCE_END = re.compile(r"[。！？…；.!?][”’」』》）】〕)\]\"'\s]*\Z")
-_NOT_WORD = re.compile(r"[\W_]+")
-
-# Classes of characters: columns of the histogram that all shares are taken from.
-_SPACE, _HANZI, _LATIN, _DIGIT, _LETTER, _PUNCTUATION, _SYMBOL = range(7)
-_CLASSES = 7
-_HANZI_RANGES = (
-    (0x3005, 0x3008),  # 々〆〇
-    (0x3400, 0x4DC0),
-    (0x4E00, 0xA000),
-    (0xF900, 0xFB00),
-    (0x20000, 0x32400),
-)
+__all__ = [
+    "HALF_QUALITY_CHARACTERS",
+    "SIGNALS",
+    "Measurer",
+    "Signal",
+    "all_signals",
+    "word_signals",
+]
 
 
 class Measurer:
-    """Measures documents one by one; a result depends on its document and the lists only."""
+    """Measures documents; a result depends on its document and the lists only.
 
-    def __init__(self, advertisement_words: Sequence[str], sensitive_words: Sequence[str]) -> None:
-        self._advertisement = WordSearch(advertisement_words)
-        self._sensitive = WordSearch(sensitive_words)
+    Keeps scratch memory between batches: each thread needs its own.
 
-    def measure(self, title: str, text: str) -> dict[str, int | float]:
-        """Returns the value of every one of SIGNALS, in their order.
+    Args:
+      word_lists: name -> phrases, in any writing; each list adds two signals.
+    """
+
+    def __init__(self, word_lists: Mapping[str, Sequence[str]]) -> None:
+        self.signals = all_signals(word_lists)
+        self.schema = pa.schema(
+            pa.field(signal.name, _ARROW_TYPES[signal.dtype], nullable=False)
+            for signal in self.signals.values()
+        )
+        self._lists = {
+            name: list(dict.fromkeys(map(fold, words))) for name, words in word_lists.items()
+        }
+        self._words = WordIndex(self._lists)
+        self._variety = CharacterVariety()
+        self._repetition = Repetition()
+
+    def measure(self, title: str, text: str) -> dict[str, int | float | str]:
+        """Measures one document in plain Python: the reference of `measure_batch`.
 
         Args:
           title: the page's title, "" if it has none.
           text: lines separated by line breaks.
+
+        Returns:
+          the value of each of `signals`, in their order.
         """
-        counts = count_classes(text)
-        visible = max(1, int(counts.sum() - counts[_SPACE]))
-        lines = [line for raw in text.splitlines() if (line := raw.strip())]
-        in_lines = max(1, sum(map(len, lines)))
-        in_sentences = sum(len(line) for line in lines if _SENTENCE_END.search(line))
-        repeated = in_lines - max(1, sum(map(len, set(lines))))
-        folded = fold(f"{title}\n{text}")
-        sentence_end_share = in_sentences / in_lines
-        duplicate_line_share = repeated / in_lines
-        enough = len(text) / (len(text) + HALF_QUALITY_CHARACTERS)
+        distinct, entropy = character_variety(text)
+        folded = f"{fold(title)}\n{fold(text)}"
+        found = [search_words(folded, words) for words in self._lists.values()]
+        counted = _Counted(
+            np.array([len(text)]),
+            np.array([classes.count_classes(text)]),
+            np.array([list(line_statistics(text).values())]),
+            np.array([distinct]),
+            np.array([entropy]),
+            np.array([address_characters(text)]),
+            np.array([repetition(text)]),
+            np.array([beyond_title_characters("".join(folded_lines(title)), folded_lines(text))]),
+            np.array(found, np.int64).reshape(-1, 2, 1),
+        )
+        return {name: column[0].as_py() for name, column in self._columns(counted).items()}
+
+    def measure_batch(
+        self, titles: TextBatch, texts: TextBatch, folded: FoldedBatch | None = None
+    ) -> pa.RecordBatch:
+        """Measures the documents of a batch.
+
+        Args:
+          titles: n titles, "" where there is none.
+          texts: n texts, lines separated by line breaks.
+          folded: what `fold_texts` returns for the texts, if the caller has it.
+
+        Returns:
+          a row for each document, a column for each of `signals`, in their order.
+        """
+        folded = folded or fold_texts(texts)
+        folded_titles = fold_texts(titles)
+        hits, different = self._words.search(folded_titles.texts, folded.texts)
+        counted = _Counted(
+            texts.lengths(),
+            classes.count_classes_of(texts),
+            line_statistics_of(texts),
+            *self._variety.measure(texts),
+            address_characters_of(texts),
+            self._repetition.measure(texts),
+            beyond_title_characters_of(folded_titles.comparable, folded),
+            np.stack([hits, different], axis=1),
+        )
+        return pa.RecordBatch.from_arrays(list(self._columns(counted).values()), schema=self.schema)
+
+    def _columns(self, counted: _Counted) -> dict[str, pa.Array]:
+        values = _fixed_signals(counted)
+        for name, (hits, different) in zip(self._lists, counted.found, strict=True):
+            values[f"{name}_words"] = different
+            values[f"{name}_hits"] = hits
         return {
-            "characters": len(text),
-            "chinese_share": int(counts[_HANZI]) / visible,
-            "latin_share": int(counts[_LATIN]) / visible,
-            "digit_share": int(counts[_DIGIT]) / visible,
-            "symbol_share": int(counts[_SYMBOL]) / visible,
-            "lines": len(lines),
-            "mean_line_characters": in_lines / len(lines) if lines else 0.0,
-            "sentence_end_share": sentence_end_share,
-            "duplicate_line_share": duplicate_line_share,
-            "beyond_title_characters": beyond_title_characters(title, lines),
-            "advertisement_words": len(self._advertisement.find(folded)),
-            "sensitive_words": len(self._sensitive.find(folded)),
-            "quality": sentence_end_share * (1 - duplicate_line_share) * enough,
+            name: values[name].cast(_ARROW_TYPES["string"])
+            if signal.dtype == "string"
+            else pa.array(values[name].astype(signal.dtype))
+            for name, signal in self.signals.items()
         }
 
 
-def count_classes(text: str) -> np.ndarray:
-    """Returns how many characters of each class a text has: int64 (7,)."""
-    code_points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
-    return np.bincount(_class_of_code_point()[code_points], minlength=_CLASSES)
+_ARROW_TYPES = {"int32": pa.int32(), "float32": pa.float32(), "string": pa.string()}
+
+# Classes of characters whose share of the visible ones is a signal.
+_SHARES = {
+    "chinese_share": [classes.HANZI, classes.MANDARIN, classes.CANTONESE],
+    "latin_share": [classes.LATIN],
+    "digit_share": [classes.DIGIT],
+    "symbol_share": [classes.SYMBOL],
+    "punctuation_share": range(classes.STOP, classes.PUNCTUATION + 1),
+    "kana_share": [classes.KANA],
+    "hangul_share": [classes.HANGUL],
+    "hash_share": [classes.HASH],
+    "bracket_share": [classes.OPENING_BRACKET, classes.CLOSING_BRACKET],
+}
 
 
-def beyond_title_characters(title: str, lines: Sequence[str]) -> int:
-    """Returns how many letters and digits the lines have that do not only repeat the title.
+@dataclass(frozen=True)
+class _Counted:
+    """What was counted on n documents.
 
-    A line repeats the title if its letters and digits, in comparable form, stand in the title in
-    one piece: 「江岸长跑赛 报名须知」 repeats 「第二十三届江岸长跑赛报名须知」.
+    Attributes:
+      characters: int64 (n,), with white space.
+      classes: int64 (n, CLASSES).
+      lines: int64 (n, COUNTS).
+      distinct, entropy: (n,), of visible characters.
+      addresses: int64 (n,), characters of web addresses.
+      repetition: float64 (n, LENGTHS).
+      beyond_title: int64 (n,).
+      found: (lists, 2, n), occurrences and different phrases of each word list.
     """
-    wanted = _NOT_WORD.sub("", fold(title))
-    beyond = 0
-    for line in lines:
-        words = _NOT_WORD.sub("", line)
-        # Only a line that is no longer can be a part; the factor allows for ligatures in NFKC.
-        if len(words) > 4 * len(wanted) or _NOT_WORD.sub("", fold(line)) not in wanted:
-            beyond += len(words)
-    return beyond
+
+    characters: np.ndarray
+    classes: np.ndarray
+    lines: np.ndarray
+    distinct: np.ndarray
+    entropy: np.ndarray
+    addresses: np.ndarray
+    repetition: np.ndarray
+    beyond_title: np.ndarray
+    found: np.ndarray
 
 
-@cache
-def _class_of_code_point() -> np.ndarray:
-    """uint8 (0x110000,): the class of every code point."""
-    classes = np.full(0x110000, _SYMBOL, np.uint8)
-    for code in range(0x20000):  # beyond are hanzi, selectors and private use
-        character = chr(code)
-        category = unicodedata.category(character)
-        if character.isspace():
-            classes[code] = _SPACE
-        elif category == "Nd":
-            classes[code] = _DIGIT
-        elif category.startswith("L"):
-            is_latin = unicodedata.name(character, "").startswith(("LATIN", "FULLWIDTH LATIN"))
-            classes[code] = _LATIN if is_latin else _LETTER
-        elif category.startswith(("M", "N")):
-            classes[code] = _LETTER
-        elif category.startswith("P"):
-            classes[code] = _PUNCTUATION
-    for first, end in _HANZI_RANGES:
-        classes[first:end] = _HANZI
-    return classes
+def _fixed_signals(counted: _Counted) -> dict[str, Any]:
+    """All of SIGNALS: an array for each."""
+    characters = counted.characters
+    visible = np.maximum(1, characters - counted.classes[:, : classes.LINE_BREAK + 1].sum(axis=1))
+    line = dict(zip(COUNTS, counted.lines.T, strict=True))
+    lines = np.maximum(1, line["lines"])
+    in_lines = np.maximum(1, line["characters"])
+    ends = line["ending_characters"] / in_lines
+    duplicate = line["repeated_characters"] / in_lines
+    return {
+        "characters": characters,
+        **{
+            name: counted.classes[:, members].sum(axis=1) / visible
+            for name, members in _SHARES.items()
+        },
+        "ellipsis_share": line["ellipsis_characters"] / visible,
+        "url_share": counted.addresses / visible,
+        "unique_character_share": counted.distinct / visible,
+        "character_entropy": counted.entropy,
+        "lines": line["lines"],
+        "mean_line_characters": line["characters"] / lines,
+        "longest_line_characters": line["longest"],
+        "newline_share": counted.classes[:, classes.LINE_BREAK] / np.maximum(1, characters),
+        "short_line_share": line["short"] / lines,
+        "sentence_end_share": ends,
+        "sentence_end_line_share": line["ending"] / lines,
+        "duplicate_line_share": duplicate,
+        "duplicate_lines_share": line["repeated"] / lines,
+        "navigation_share": line["menu_characters"] / in_lines,
+        "more_line_share": line["more"] / lines,
+        "repeated_short_sentence_share": line["repeated_sentence_characters"] / visible,
+        **dict(zip(_REPETITION, counted.repetition.T, strict=True)),
+        "beyond_title_characters": counted.beyond_title,
+        "quality": ends * (1 - duplicate) * characters / (characters + HALF_QUALITY_CHARACTERS),
+        "language": pa.array(LANGUAGES).take(pa.array(language_numbers(counted.classes))),
+    }
+
+
+_REPETITION = [
+    f"{'top' if length in TOP_LENGTHS else 'duplicate'}_{length}gram_share" for length in LENGTHS
+]

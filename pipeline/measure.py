@@ -7,14 +7,21 @@ the columns that this stage writes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from filters.folding import fold_texts
+from filters.kernels.paragraph_hashes import paragraph_hashes_of
+from filters.kernels.text_batch import TextBatch
 from filters.minhash import MinHash
-from filters.signals import SIGNALS, Measurer
+from filters.personal_data_kinds import PERSONAL_DATA
+from filters.signals import Measurer
 from filters.word_lists import load_word_list
 from pangu_settings import UserError
 from pipeline import storage
@@ -25,23 +32,31 @@ from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
 from pipeline.tables import read_batches, table_path
 
 NAME = "measure"
-_ARROW_TYPES = {"int32": pa.int32(), "float32": pa.float32()}
+# Texts measured at a time: what is computed on the way stays in the processor's caches.
+SLICE_BYTES = 1 << 20
+PERSONAL = [f"personal_{kind}" for kind in PERSONAL_DATA]
+CLEAN_COLUMNS = [*(column.name for column in ORIGIN), "traditional", "hanzi", *PERSONAL, "text"]
 
-MEASURED = pa.schema(
-    [
-        *ORIGIN,
-        pa.field("text_bytes", pa.int64(), nullable=False),
-        *(
-            pa.field(signal.name, _ARROW_TYPES[signal.dtype], nullable=False)
-            for signal in SIGNALS.values()
-        ),
-        # 16 bytes of blake2b over the text: equal texts, and nothing else, are equal here.
-        pa.field("content_hash", pa.binary(16), nullable=False),
-        # One uint64 for each band, little-endian; empty where the text has no shingle, so that
-        # texts too short to compare are never taken for duplicates of each other.
-        pa.field("bands", pa.binary(), nullable=False),
-    ]
-)
+
+def measured_schema(measurer: Measurer) -> pa.Schema:
+    """The columns of the signals table."""
+    return pa.schema(
+        [
+            *ORIGIN,
+            pa.field("text_bytes", pa.int64(), nullable=False),
+            *measurer.schema,
+            # Of the hanzi before cleaning, those that only traditional writing has.
+            pa.field("traditional_share", pa.float32(), nullable=False),
+            *(pa.field(name, pa.int32(), nullable=False) for name in PERSONAL),
+            # 16 bytes of SHA-256 over the text: equal texts, and nothing else, are equal here.
+            pa.field("content_hash", pa.binary(16), nullable=False),
+            # One uint64, little-endian, for each line of some length: its letters and digits.
+            pa.field("paragraph_hashes", pa.binary(), nullable=False),
+            # One uint64 for each band, little-endian; empty where the text has no shingle, so
+            # that texts too short to compare are never taken for duplicates of each other.
+            pa.field("bands", pa.binary(), nullable=False),
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -49,52 +64,89 @@ class MeasurePart:
     """Measures one part's documents."""
 
     clean_folder: str
-    advertisement_words: tuple[str, ...]
-    sensitive_words: tuple[str, ...]
+    word_lists: Mapping[str, tuple[str, ...]]
     near: NearDuplicates
     loaded: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def setup(self) -> None:
-        """Builds the keyword automata and draws the permutations."""
+        """Draws the permutations."""
         near = self.near
-        self.loaded["measurer"] = Measurer(self.advertisement_words, self.sensitive_words)
         self.loaded["minhash"] = MinHash(near.shingle, near.bands, near.rows, near.seed)
 
     def process(self, part: Part, output: PartOutput) -> None:
-        output.open_table("signals", MEASURED)
-        columns = [*(column.name for column in ORIGIN), "text"]
-        for batch in read_batches(table_path(self.clean_folder, "documents", part.name), columns):
-            output.write("signals", self._measure(batch, output), MEASURED)
+        measurer = Measurer(self.word_lists)
+        schema = measured_schema(measurer)
+        output.open_table("signals", schema)
+        path = table_path(self.clean_folder, "documents", part.name)
+        for batch in read_batches(path, CLEAN_COLUMNS):
+            for documents in slices(batch):
+                output.write("signals", self._measure(measurer, documents, schema), schema)
+                size = pc.sum(pc.binary_length(documents.column("text"))).as_py()
+                characters = pc.sum(pc.utf8_length(documents.column("text"))).as_py()
+                output.books.came_in.add(documents.num_rows, characters, size)
+                output.books.kept.add(documents.num_rows, characters, size)
 
-    def _measure(self, batch: pa.RecordBatch, output: PartOutput) -> pa.RecordBatch:
-        texts = batch.column("text").to_pylist()
-        titles = batch.column("title").to_pylist()
-        measurer, minhash = self.loaded["measurer"], self.loaded["minhash"]
-        rows = [measurer.measure(*pair) for pair in zip(titles, texts, strict=True)]
-        encoded = [text.encode() for text in texts]
+    def _measure(
+        self, measurer: Measurer, documents: pa.RecordBatch, schema: pa.Schema
+    ) -> pa.RecordBatch:
+        column = documents.column("text")
+        texts = TextBatch.from_arrow(column)
+        folded = fold_texts(texts)
+        titles = TextBatch.from_arrow(documents.column("title"))
+        if self.near.enabled:
+            has_bands, keys = self.loaded["minhash"].band_keys_of(folded.comparable)
+        else:
+            has_bands, keys = np.zeros(len(texts), bool), np.empty((len(texts), 0), np.uint64)
+        band_starts = np.concatenate([[0], np.cumsum(has_bands * keys.shape[1])])
         arrays = [
-            *batch.columns[: len(ORIGIN)],
-            pa.array([len(data) for data in encoded], pa.int64()),
-            *(
-                pa.array([row[signal.name] for row in rows], _ARROW_TYPES[signal.dtype])
-                for signal in SIGNALS.values()
-            ),
-            pa.array(
-                [hashlib.blake2b(data, digest_size=16).digest() for data in encoded],
-                pa.binary(16),
-            ),
-            pa.array(
-                [
-                    minhash.band_keys(text).astype("<u8").tobytes() if self.near.enabled else b""
-                    for text in texts
-                ],
-                pa.binary(),
-            ),
+            *(documents.column(field.name) for field in ORIGIN),
+            pc.binary_length(column).cast(pa.int64()),
+            *measurer.measure_batch(titles, texts, folded).columns,
+            _share(documents.column("traditional"), documents.column("hanzi")),
+            *(documents.column(name) for name in PERSONAL),
+            content_hashes(column),
+            _packed(*paragraph_hashes_of(folded)),
+            _packed(keys[has_bands].ravel(), band_starts),
         ]
-        characters, size = sum(map(len, texts)), sum(map(len, encoded))
-        output.books.came_in.add(len(texts), characters, size)
-        output.books.kept.add(len(rows), characters, size)
-        return pa.RecordBatch.from_arrays(arrays, schema=MEASURED)
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a batch in runs of about SLICE_BYTES of text, or of one longer text."""
+    sizes = np.asarray(pc.binary_length(batch.column("text")), np.int64)
+    numbers = (np.cumsum(sizes) - sizes) // SLICE_BYTES
+    borders = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), batch.num_rows]
+    for start, stop in pairwise(borders):
+        if stop > start:
+            yield batch.slice(start, stop - start)
+
+
+def content_hashes(column: pa.StringArray) -> pa.FixedSizeBinaryArray:
+    """The first 16 bytes of the SHA-256 of each text of a column without nulls."""
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    content = memoryview(data) if data is not None else memoryview(b"")
+    borders = ends.tolist()
+    digests = [
+        hashlib.sha256(content[start:stop]).digest()[:16] for start, stop in pairwise(borders)
+    ]
+    return pa.array(digests, pa.binary(16))
+
+
+def _share(part: pa.Array, whole: pa.Array) -> pa.Array:
+    return pa.array(
+        (np.asarray(part) / np.maximum(1, np.asarray(whole))).astype(np.float32), pa.float32()
+    )
+
+
+def _packed(words: np.ndarray, starts: np.ndarray) -> pa.BinaryArray:
+    """A binary column: row n holds words[starts[n]:starts[n + 1]], 8 bytes each."""
+    ends = (8 * starts).astype(np.int32)
+    return pa.BinaryArray.from_buffers(
+        pa.binary(),
+        len(starts) - 1,
+        [None, pa.py_buffer(ends), pa.py_buffer(words.astype("<u8").tobytes())],
+    )
 
 
 def unpack_bands(column: pa.Array, bands: int) -> tuple[np.ndarray, np.ndarray]:
@@ -152,12 +204,8 @@ def _settings(recipe: Recipe) -> Any:
 
 
 def _run(run: StageRun) -> Outcome:
-    lists = word_lists(run.recipe)
     transform = MeasurePart(
-        run.inputs["clean"],
-        lists.get("advertisement", ()),
-        lists.get("sensitive", ()),
-        run.recipe.deduplicate.near,
+        run.inputs["clean"], word_lists(run.recipe), run.recipe.deduplicate.near
     )
     run.execution.map_parts(transform, run.parts, run.folder)
     books, files, _ = outcome_of_parts(NAME, run.folder, run.parts)
@@ -170,5 +218,5 @@ STAGE = Stage(
     needs=("clean",),
     settings=_settings,
     run=_run,
-    libraries=("ahocorasick-rs", "datasketch", "opencc"),
+    libraries=("datasketch", "opencc"),
 )

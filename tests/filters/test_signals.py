@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.signals import HALF_QUALITY_CHARACTERS, SIGNALS, Measurer, beyond_title_characters
+from filters.signals import HALF_QUALITY_CHARACTERS, Measurer
 
-MEASURER = Measurer(["加微信", "代开发票"], ["百家乐", "赌球"])
+MEASURER = Measurer({"advertisement": ["加微信", "代开发票"], "sensitive": ["百家乐", "赌球"]})
+SIGNALS = MEASURER.signals
 
 
 def measure(text: str, title: str = "") -> dict[str, int | float]:

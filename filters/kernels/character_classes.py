@@ -1,0 +1,120 @@
+"""The class of every character, and how many of each class a text has.
+
+Each character is in one class. Shares of a text are sums of classes over the visible characters;
+the classes are as fine as some signal needs them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from functools import cache
+
+import numpy as np
+
+from filters.kernels.compiling import kernel
+from filters.kernels.text_batch import TextBatch
+
+# White space first, then letters, then punctuation: code below compares with the borders.
+(
+    SPACE,
+    LINE_BREAK,
+    HANZI,
+    MANDARIN,  # hanzi that are function words of Mandarin
+    CANTONESE,  # hanzi that only Cantonese uses as function words
+    LATIN,
+    KANA,
+    HANGUL,
+    LETTER,  # letters, marks and numbers of all other scripts
+    DIGIT,
+    STOP,  # ends a sentence
+    FULL_STOP,  # ends one too, but also stands in numbers and addresses
+    ELLIPSIS,
+    CLOSING,  # may stand between the end of a sentence and the end of its line
+    CLOSING_BRACKET,  # 】, which may as well
+    OPENING_BRACKET,  # 【
+    HASH,
+    PUNCTUATION,  # all the rest of it
+    SYMBOL,  # neither letter, digit nor punctuation; unassigned characters
+) = range(19)
+CLASSES = 19
+
+_MARKS = {
+    STOP: "。！？；!?",
+    FULL_STOP: ".",
+    ELLIPSIS: "…",
+    CLOSING: "”’」』》）〕)]\"'",
+    CLOSING_BRACKET: "】",
+    OPENING_BRACKET: "【",
+    HASH: "#＃",
+    # 们, 她 and the like are as good as absent from written Cantonese, 嘅, 咗 and the like from
+    # Mandarin. Traditional and simplified forms, since texts come before and after conversion.
+    MANDARIN: "的是了不在这這那他她它们們没沒吗嗎说說",
+    CANTONESE: "嘅咗唔喺哋冇佢嗰咁啲嚟嘢乜噉啱瞓攞畀嘥咪喎㗎冧諗谂氹",
+}
+# First and last code point.
+_HANZI_RANGES = (
+    (0x3005, 0x3007),  # 々〆〇
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x323FF),
+)
+# How the Unicode names of a script's letters begin.
+_SCRIPTS = {
+    LATIN: ("LATIN ", "FULLWIDTH LATIN "),
+    KANA: ("HIRAGANA ", "KATAKANA ", "HALFWIDTH KATAKANA ", "KATAKANA-HIRAGANA "),
+    HANGUL: ("HANGUL ", "HALFWIDTH HANGUL "),
+}
+# Beyond are hanzi, and no other letters, digits or marks of punctuation.
+_LAST_ALPHABET = 0x1FFFF
+
+
+@cache
+def class_table() -> np.ndarray:
+    """uint8 (0x110000,): the class of every code point."""
+    table = np.full(0x110000, SYMBOL, np.uint8)
+    by_category = {"L": LETTER, "M": LETTER, "N": LETTER, "P": PUNCTUATION}
+    for first, last in _HANZI_RANGES:
+        table[first : last + 1] = HANZI
+    for code in np.flatnonzero(table[: _LAST_ALPHABET + 1] != HANZI).tolist():
+        character = chr(code)
+        category = unicodedata.category(character)
+        if character.isspace():
+            table[code] = SPACE
+        elif category == "Nd":
+            table[code] = DIGIT
+        else:
+            table[code] = by_category.get(category[0], SYMBOL)
+        if category[0] == "L":
+            name = unicodedata.name(character, "")
+            for script, beginnings in _SCRIPTS.items():
+                if name.startswith(beginnings):
+                    table[code] = script
+    table[0xE0100:0xE01F0] = LETTER  # variation selectors, which are marks
+    for number, characters in _MARKS.items():
+        table[[ord(character) for character in characters]] = number
+    table[ord("\n")] = LINE_BREAK
+    table.flags.writeable = False
+    return table
+
+
+def count_classes(text: str) -> list[int]:
+    """How many characters of each class a text has: CLASSES numbers. The reference."""
+    counts = Counter(int(class_table()[ord(character)]) for character in text)
+    return [counts[number] for number in range(CLASSES)]
+
+
+def count_classes_of(texts: TextBatch) -> np.ndarray:
+    """How many characters of each class each text has: int64 (texts, CLASSES). The kernel."""
+    counts = np.zeros((len(texts), CLASSES), np.int64)
+    _count(texts.characters, texts.starts, class_table(), counts)
+    return counts
+
+
+@kernel
+def _count(characters, starts, classes, counts):  # type: ignore[no-untyped-def]
+    for text in range(starts.shape[0] - 1):
+        row = counts[text]
+        for place in range(starts[text], starts[text + 1]):
+            row[classes[characters[place]]] += 1

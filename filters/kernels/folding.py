@@ -1,0 +1,187 @@
+"""Texts in the form in which they are compared, and what of them counts in comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from filters.kernels.compiling import kernel
+from filters.kernels.text_batch import TextBatch
+
+# A character becomes at most so many: the memory that a page can claim is bounded.
+MOST_CHARACTERS = 4
+
+# Flags of a table's entry beside the code point that a character becomes.
+_COMPARABLE = 1 << 31  # what it becomes is a letter or a digit
+_SEVERAL = 1 << 30  # it becomes several characters, found at this row of `expansions`
+_POINT = np.uint32(_SEVERAL - 1)
+
+
+@dataclass(frozen=True)
+class Folding:
+    """What each character becomes: a few others, whatever stands beside it.
+
+    Attributes:
+      replacements: character -> its 1 to MOST_CHARACTERS replacements; all others stay.
+    """
+
+    replacements: Mapping[str, str]
+
+    @cached_property
+    def translation(self) -> dict[int, str]:
+        """The same for `str.translate`."""
+        return {ord(old): new for old, new in self.replacements.items()}
+
+    @cached_property
+    def tables(self) -> tuple[np.ndarray, np.ndarray]:
+        """What the kernel reads: uint32 (0x110000,), and uint32 (n, MOST_CHARACTERS), 0-padded."""
+        points = np.arange(0x110000, dtype="<u4")
+        every = points.tobytes().decode("utf-32-le", "surrogatepass")
+        is_comparable = np.fromiter(map(str.isalnum, every), bool, len(every))
+        table = points.astype(np.uint32)
+        longer = sorted(old for old, new in self.replacements.items() if len(new) > 1)
+        expansions = np.zeros((len(longer) + 1, MOST_CHARACTERS), np.uint32)
+        for old, new in self.replacements.items():
+            if len(new) == 1:
+                table[ord(old)] = ord(new)
+        table[is_comparable[table]] |= np.uint32(_COMPARABLE)
+        for row, old in enumerate(longer):
+            new = self.replacements[old]
+            expansions[row, : len(new)] = [
+                ord(c) | (_COMPARABLE if c.isalnum() else 0) for c in new
+            ]
+            table[ord(old)] = _SEVERAL | row
+        return table, expansions
+
+
+@dataclass(frozen=True)
+class FoldedBatch:
+    """Folded texts, and their letters and digits alone.
+
+    Attributes:
+      texts: the folded texts, with everything that they hold.
+      comparable: their letters and digits.
+      line_starts: int64 (lines + 1,): where each line begins among the comparable characters;
+        lines without any are left out.
+      first_lines: int64 (texts + 1,): lines first_lines[i] to first_lines[i + 1] are text i's.
+    """
+
+    texts: TextBatch
+    comparable: TextBatch
+    line_starts: np.ndarray
+    first_lines: np.ndarray
+
+
+def fold_text(text: str, folding: Folding) -> str:
+    """The reference of `FoldedBatch.texts`."""
+    return text.translate(folding.translation)
+
+
+def comparable_lines(text: str, folding: Folding) -> list[str]:
+    """The reference of the lines: letters and digits of each line that has any, folded."""
+    lines = fold_text(text, folding).split("\n")
+    comparable = ("".join(filter(str.isalnum, line)) for line in lines)
+    return [line for line in comparable if line]
+
+
+def fold_batch(texts: TextBatch, folding: Folding) -> FoldedBatch:
+    """The kernel."""
+    table, expansions = folding.tables
+    size, breaks = _sizes(texts.characters, table, expansions)
+    folded = np.empty(size, np.uint32)
+    comparable = np.empty(size, np.uint32)
+    # Every line that counts ends in a break or with its text.
+    line_starts = np.empty(breaks + len(texts) + 1, np.int64)
+    starts, comparable_starts, first_lines = (np.empty(len(texts) + 1, np.int64) for _ in range(3))
+    count, lines = _fold(
+        texts.characters,
+        texts.starts,
+        table,
+        expansions,
+        folded,
+        starts,
+        comparable,
+        comparable_starts,
+        line_starts,
+        first_lines,
+    )
+    return FoldedBatch(
+        TextBatch(folded, starts),
+        TextBatch(comparable[:count], comparable_starts),
+        line_starts[: lines + 1],
+        first_lines,
+    )
+
+
+@kernel
+def _sizes(characters, table, expansions):  # type: ignore[no-untyped-def]
+    """Characters after folding, and line breaks."""
+    size = 0
+    breaks = 0
+    for place in range(characters.shape[0]):
+        entry = table[characters[place]]
+        breaks += characters[place] == 10
+        if entry & np.uint32(_SEVERAL):
+            for point in expansions[entry & _POINT]:
+                size += point != 0
+        else:
+            size += 1
+    return size, breaks
+
+
+@kernel
+def _fold(  # type: ignore[no-untyped-def]
+    characters,
+    starts,
+    table,
+    expansions,
+    folded,
+    folded_starts,
+    comparable,
+    comparable_starts,
+    line_starts,
+    first_lines,
+):
+    size = 0
+    count = 0
+    lines = 0
+    line_start = 0
+    folded_starts[0] = 0
+    comparable_starts[0] = 0
+    line_starts[0] = 0
+    first_lines[0] = 0
+    for text in range(starts.shape[0] - 1):
+        for place in range(starts[text], starts[text + 1]):
+            character = characters[place]
+            entry = table[character]
+            if entry & np.uint32(_SEVERAL):
+                for point in expansions[entry & _POINT]:
+                    if point != 0:
+                        folded[size] = point & _POINT
+                        size += 1
+                        if point & np.uint32(_COMPARABLE):
+                            comparable[count] = point & _POINT
+                            count += 1
+                continue
+            point = entry & _POINT
+            folded[size] = point
+            # Written every time, kept where it counts: no branch to mispredict. There is room,
+            # since count <= size.
+            comparable[count] = point
+            size += 1
+            count += np.int64(entry >> np.uint32(31))
+            if character == 10 and count > line_start:
+                lines += 1
+                line_starts[lines] = count
+                line_start = count
+        if count > line_start:
+            lines += 1
+            line_starts[lines] = count
+            line_start = count
+        folded_starts[text + 1] = size
+        comparable_starts[text + 1] = count
+        first_lines[text + 1] = lines
+    return count, lines

@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-STAGES = 9
+STAGES = 10
 COMPARED = ("corpus", "dropped", "dead_letters", "tokenizer", "shards", "ledger.json")
 
 

@@ -73,7 +73,7 @@ class Classifier:
         if label not in model.labels:
             raise UserError(f"{name}: has no label '{label}'{nearest(label, model.labels)}")
         self.features = features
-        self.folded = _fold(model, label) if model.folds and features != "text" else None
+        self.folded = _fold(model, label, name) if model.folds and features != "text" else None
         self._library = None if self.folded else _LibraryModel(content, label)
         self._characters = self._words = None
         if self.folded and features == "characters":
@@ -112,11 +112,13 @@ def segmented(text: str) -> list[str]:
     return segment_words(text[:MOST_CHARACTERS])
 
 
-def _fold(model: FastTextModel, label: str) -> FoldedModel:
+def _fold(model: FastTextModel, label: str, name: str) -> FoldedModel:
     assert model.input_rows is not None
     assert model.output_rows is not None
     chosen = model.labels.index(label)
     weights = fold_rows(model.input_rows, model.output_rows[chosen] - model.output_rows[1 - chosen])
+    if not np.isfinite(weights).all():
+        raise UserError(f"{name}: its weights are beyond reason; train it again")
     count = len(model.words)
     return FoldedModel(
         tuple(map(_decoded, model.words)), weights[:count], weights[count:], model.ngrams

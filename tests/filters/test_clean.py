@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from filters.clean import MIN_DUPLICATE_CHARACTERS, REMOVAL_REASONS, Cleaner, CleanSettings
+from filters.clean import KEPT, REMOVAL_REASONS, Cleaner, CleanSettings
+from filters.kernels.repeated_lines import MIN_PARAGRAPH_CHARACTERS
+from filters.kernels.text_batch import TextBatch
 
 CLEANER = Cleaner(CleanSettings())
 STEPS = ["symbols", "navigation", "duplicate_paragraphs", "simplify", "width"]
@@ -88,7 +91,7 @@ def test_short_lines_and_code_may_come_back() -> None:
 
 
 def test_paragraph_is_kept_where_it_first_stands() -> None:
-    assert len(PARAGRAPH) >= MIN_DUPLICATE_CHARACTERS
+    assert len(PARAGRAPH) >= MIN_PARAGRAPH_CHARACTERS
     assert cleaned(f"{PARAGRAPH}\n  {PARAGRAPH}  \n桥。\n{PARAGRAPH}") == f"{PARAGRAPH}\n桥。"
 
 
@@ -105,6 +108,14 @@ def test_empty_text() -> None:
     assert CLEANER.clean("\n \u3000\n").removed == dict.fromkeys(REMOVAL_REASONS, 0)
 
 
+RECIPES = st.builds(
+    CleanSettings,
+    **dict.fromkeys(STEPS, st.booleans()),
+    repeated_short_lines=st.integers(0, 2),
+    sentence_lines_only=st.booleans(),
+    sentence_marks=st.sampled_from(["。！", "。！？…”："]),
+    min_line_characters=st.integers(0, 4),
+)
 LINES = st.sampled_from(
     [
         PARAGRAPH,
@@ -133,15 +144,48 @@ CHARACTERS = st.text("桥乾髮薴後的。！…★■○ 　\n\u200b\ufffd}1�
 @settings(max_examples=500, deadline=None)
 def test_cleaning_twice_is_cleaning_once(pieces: list[str], between: str) -> None:
     once = CLEANER.clean(between.join(pieces))
-    assert set(once.removed) == set(REMOVAL_REASONS)
+    assert tuple(once.removed) == REMOVAL_REASONS
     twice = CLEANER.clean(once.text)
     assert twice.text == once.text
     assert not any(twice.removed.values())
 
 
-@given(st.text(max_size=200), st.sets(st.sampled_from(STEPS)))
+@given(st.text(max_size=200), RECIPES)
 @settings(max_examples=200, deadline=None)
-def test_any_text_ends_as_trimmed_lines(text: str, off: set[str]) -> None:
-    result = Cleaner(CleanSettings(**dict.fromkeys(off, False))).clean(text)
+def test_any_text_ends_as_trimmed_lines(text: str, recipe: CleanSettings) -> None:
+    result = Cleaner(recipe).clean(text)
     assert all(line and line == line.strip() for line in result.text.splitlines())
     result.text.encode()  # no lone surrogates are left
+
+
+DOCUMENTS = st.lists(
+    st.lists(LINES | CHARACTERS | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)),
+    max_size=5,
+)
+
+
+@example([], CleanSettings())
+@example([["★"]], CleanSettings(sentence_lines_only=True))
+@given(DOCUMENTS, RECIPES)
+@settings(max_examples=300, deadline=None)
+def test_a_batch_is_cleaned_as_its_documents_are(
+    documents: list[list[str]], recipe: CleanSettings
+) -> None:
+    texts = ["\n".join(lines) for lines in documents]
+    assert_batch_equals_reference(Cleaner(recipe), texts)
+
+
+def assert_batch_equals_reference(cleaner: Cleaner, texts: list[str]) -> None:
+    batch = cleaner.clean_batch(TextBatch.from_strings(texts))
+    expected = [cleaner.clean(text) for text in texts]
+    assert batch.texts.to_strings() == [one.text for one in expected]
+    assert tuple(batch.removed) == REMOVAL_REASONS
+    for reason, lines in batch.removed.items():
+        assert lines.dtype == np.int32
+        assert lines.tolist() == [one.removed[reason] for one in expected], reason
+    assert batch.traditional.tolist() == [one.traditional for one in expected]
+    assert batch.hanzi.tolist() == [one.hanzi for one in expected]
+    explained = [line for text in texts for line in cleaner.explain(text)]
+    assert batch.lines.to_strings() == [line.cleaned for line in explained]
+    codes = {None: KEPT} | {reason: code for code, reason in enumerate(REMOVAL_REASONS)}
+    assert batch.reasons.tolist() == [codes[line.reason] for line in explained]

@@ -21,6 +21,8 @@ VERBS = {
     "run": ("pipeline.commands", "Turn a recipe into corpus, tokenizer, shards and report."),
     "status": ("pipeline.commands", "Show how far a run is."),
     "inspect": ("pipeline.commands", "Show the life of one document of a run."),
+    "whatif": ("pipeline.whatif_command", "Show what another limit of a rule would remove."),
+    "classifier": ("pipeline.classifier_commands", "Train and test a spam or quality classifier."),
     "tokenizer": ("tokenizer.commands", "Train a vocabulary; encode and decode with it."),
     "train": ("training.commands", "Train a PanGu-α model from a configuration."),
     "generate": ("training.commands", "Continue a Chinese prompt from a checkpoint."),

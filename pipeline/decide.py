@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +46,7 @@ class DecidePart:
         rules = self.rules[part.source]
         signals = sorted({rule.signal for rule in rules.values()})
         columns = list(dict.fromkeys(["id", "quality", "characters", "text_bytes", *signals]))
-        path = table_path(self.measure_folder, "signals", part.name)
-        for batch in read_batches(path, columns, ROWS):
+        for batch in read_signals(self.measure_folder, part.name, columns):
             verdicts = apply_rules(rules, batch)
             characters = batch.column("characters").cast(pa.int64())
             self._count(verdicts.rule, characters, batch.column("text_bytes"), output)
@@ -73,6 +72,13 @@ class DecidePart:
             chosen = reasons == reason
             count = output.books.count("dropped", reason) if reason else output.books.kept
             count.add(chosen.sum(), lengths[chosen].sum(), weights[chosen].sum())
+
+
+def read_signals(
+    measure_folder: str, part: str, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Yields chosen columns of one part's signals, in reading order."""
+    yield from read_batches(table_path(measure_folder, "signals", part), columns, ROWS)
 
 
 def _settings(recipe: Recipe) -> Any:

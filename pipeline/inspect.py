@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import yaml
 
 from filters.rules import Rule, explain_rule
 from filters.signals import SIGNALS
 from pangu_settings import UserError
 from pipeline import storage
-from pipeline.run_directory import RECIPE, RunDirectory
+from pipeline.recipe import recipe_of_run
+from pipeline.run_directory import RunDirectory
 from pipeline.tables import read_batches, read_table, table_path
 
 SHORTEST_PREFIX = 6
@@ -89,7 +89,9 @@ def describe(run: RunDirectory, wanted: str, characters: int = 500) -> Iterator[
     cleaned = _row(table_path(run.current_folder("clean"), "documents", place.part), place.row)
     yield f"clean        {_cleaning(row, cleaned)}"
     signals = _row(table_path(run.current_folder("measure"), "signals", place.part), place.row)
-    rules = _rules(run, row["source"])
+    recipe = recipe_of_run(run.path)
+    (source,) = (source for source in recipe.sources if source.name == row["source"])
+    rules = recipe.rules_of(source)
     for index, line in enumerate(_measurements(signals, rules)):
         yield f"{'measure' if index == 0 else '':<13}{line}"
     verdict = _row(table_path(run.current_folder("decide"), "verdicts", place.part), place.row)
@@ -139,14 +141,6 @@ def _measurements(signals: dict[str, Any], rules: dict[str, Rule]) -> Iterator[s
         shown = f"{value:,}" if signal.dtype == "int32" else f"{value:.3f}"
         limits = "; ".join(explain_rule(rule) for rule in rules.values() if rule.signal == name)
         yield f"{name:<26}{shown:>10}" + (f"   dropped where {limits}" if limits else "")
-
-
-def _rules(run: RunDirectory, source: str) -> dict[str, Rule]:
-    with storage.open_read(run.join(RECIPE)) as file:
-        recipe = yaml.safe_load(file.read())
-    rules = {name: Rule(**rule) for name, rule in recipe.get("rules", {}).items()}
-    applied = next(entry for entry in recipe["sources"] if entry["name"] == source)["rules"]
-    return rules if applied == "all" else {n: r for n, r in rules.items() if n in applied}
 
 
 def _cluster(run: RunDirectory, merge: dict[str, Any]) -> Iterator[str]:

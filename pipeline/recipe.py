@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from filters.classifier_settings import ClassifierSettings, score_names
@@ -28,7 +29,7 @@ from pipeline.extract_settings import ExtractSettings
 from tokenizer.shards import DEFAULT_MAX_TOKENS
 from tokenizer.vocabulary import VocabularySettings
 
-Format = Literal["auto", "warc", "wet", "parquet", "jsonl", "text"]
+Format = Literal["auto", "warc", "wet", "html", "parquet", "jsonl", "text"]
 BUILTIN = "builtin"
 # The names of word lists and classifiers become names of columns.
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -269,6 +270,17 @@ def _changed_rule(rule: Mapping[str, Any], change: Mapping[str, Any]) -> dict[st
     # A limit of another kind takes the place of the preset's.
     replaced = LIMITS if any(name in change for name in LIMITS) else ()
     return {**{key: value for key, value in rule.items() if key not in replaced}, **change}
+
+
+def recipe_of_run(path: str) -> Recipe:
+    """The resolved recipe in a run directory.
+
+    Raises:
+      UserError: there is none.
+    """
+    place = storage.join(path, "recipe.yaml")
+    with storage.open_read(place) as file:
+        return validate(Recipe, yaml.safe_load(file.read()), place)
 
 
 def resolve(root: str, path: str) -> str:

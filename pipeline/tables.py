@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -92,6 +93,33 @@ def read_table(
     """
     with storage.open_read(path) as file:
         return pq.read_table(file, columns=list(columns) if columns else None, filters=where)
+
+
+def read_rows(path: str, rows: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads chosen rows of one Parquet file, in the order asked for.
+
+    Only the row groups that hold one of them are read.
+
+    Raises:
+      IndexError: there is no such row.
+    """
+    wanted = np.asarray(rows, np.int64)
+    order = np.argsort(wanted, kind="stable")
+    ascending = wanted[order]
+    with storage.open_read(path) as file, pq.ParquetFile(file) as table:
+        if len(wanted) and not 0 <= ascending[0] <= ascending[-1] < table.metadata.num_rows:
+            raise IndexError(f"{path}: has no row {ascending[-1]}")
+        schema = table.schema_arrow
+        names = list(columns) if columns else schema.names
+        found = [pa.schema([schema.field(name) for name in names]).empty_table()]
+        first = 0
+        for group in range(table.num_row_groups):
+            after = first + table.metadata.row_group(group).num_rows
+            here = ascending[np.searchsorted(ascending, first) : np.searchsorted(ascending, after)]
+            if len(here):
+                found.append(table.read_row_group(group, names).select(names).take(here - first))
+            first = after
+    return pa.concat_tables(found).take(np.argsort(order, kind="stable"))
 
 
 def row_count(path: str) -> int:

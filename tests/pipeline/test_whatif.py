@@ -1,0 +1,168 @@
+"""`pangu whatif` says what another limit would remove; a run with it removes just that."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from crawl.build import Crawl
+from hypothesis import given
+from hypothesis import strategies as st
+from runs import FinishedRun, run_recipe, write_recipe
+
+import pangu
+from filters.rules import Rule, breaks
+from pangu_settings import UserError
+from pipeline import whatif
+from pipeline.recipe import recipe_of_run
+from pipeline.run_directory import RunDirectory
+from pipeline.tables import read_rows
+
+
+@pytest.fixture(scope="module")
+def run(crawl: Crawl, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """A run of its own: pictures are written into it."""
+    folder = tmp_path_factory.mktemp("whatif")
+    recipe = write_recipe(folder, crawl)
+    run_recipe(recipe, folder / "run")
+    return FinishedRun(folder / "run", recipe)
+
+
+def measured(
+    run: FinishedRun, name: str, side: str | None = None
+) -> tuple[whatif.Question, whatif.Measured]:
+    question = whatif.ask(recipe_of_run(str(run.path)), name, side)
+    return question, whatif.measure_effects(RunDirectory(str(run.path)), question)
+
+
+def signals(run: FinishedRun) -> pa.Table:
+    (folder,) = (run.path / "stages").glob("measure-*")
+    return pa.concat_tables(map(pq.read_table, sorted((folder / "signals").glob("*.parquet"))))
+
+
+def test_shares_are_those_of_the_measured_columns(run: FinishedRun) -> None:
+    question, found = measured(run, "too_short")
+    assert question.sources == ("web", "encyclopedia", "stories")
+    columns = signals(run)
+    lengths = columns.column("characters").to_numpy()
+    for effect in whatif.effects(question, found, [0, 150, 300, 10**6]):
+        short = lengths < effect.limit
+        assert effect.documents == pytest.approx(short.mean())
+        assert effect.characters == pytest.approx(lengths[short].sum() / lengths.sum())
+        for source, share in zip(question.sources, effect.by_source, strict=True):
+            of_source = np.asarray(columns.column("source")) == source
+            assert share == pytest.approx(short[of_source].mean())
+
+
+def test_what_only_this_rule_drops_is_what_a_run_with_the_limit_drops_more(
+    run: FinishedRun, tmp_path: Path
+) -> None:
+    question, found = measured(run, "too_short")
+    now, then = whatif.effects(question, found, [150, 330])
+    run_recipe(run.recipe, tmp_path / "run", overrides=("rules.too_short.min=330",))
+    after = FinishedRun(tmp_path / "run", run.recipe)
+
+    def decided(which: FinishedRun) -> int:
+        return sum(row["stage"] == "decide" for row in which.rows("dropped"))
+
+    more = round((then.alone - now.alone) * len(found.values))
+    assert more > 5
+    assert decided(after) - decided(run) == more
+
+
+def test_samples_lie_on_their_side_and_are_the_same_again(run: FinishedRun) -> None:
+    question, found = measured(run, "too_short")
+    directory = RunDirectory(str(run.path))
+    removed, left = whatif.samples(directory, question, found, 400, 3)
+    assert len(removed) == len(left) == 3
+    assert all(int(s.value) < 400 and len(s.text) == int(s.value) for s in removed)
+    assert all(int(s.value) >= 400 and len(s.text) == int(s.value) for s in left)
+    assert whatif.samples(directory, question, found, 400, 3) == (removed, left)
+    assert whatif.samples(directory, question, found, 0, 3)[0] == []
+
+
+def test_a_rule_of_one_source_asks_that_source_only(crawl: Crawl, run: FinishedRun) -> None:
+    question, found = measured(run, "sensitive")
+    assert question.sources == ("web", "encyclopedia")
+    assert len(found.values) < signals(run).num_rows
+
+
+values_of = st.lists(st.one_of(st.integers(0, 9), st.floats(0, 1, width=32)), min_size=1)
+
+
+@given(values_of, st.floats(0, 10), st.sampled_from(["min", "max"]))
+def test_sorted_values_are_cut_where_the_rule_cuts(
+    values: list[float], limit: float, side: str
+) -> None:
+    ascending = np.sort(np.array(values, np.float32))
+    rule = Rule.model_validate({"signal": "x", side: limit})
+    first, after = whatif.removed_range(rule, ascending, limit)
+    assert np.flatnonzero(breaks(rule, pa.array(ascending))).tolist() == list(range(first, after))
+
+
+def call(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(pangu.program, ["whatif", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_command_prints_table_histogram_and_texts(run: FinishedRun) -> None:
+    output = call(run.path, "too_short", "--limit", "300", "--samples", "2")
+    assert "drops where characters < 150, now" in output
+    assert "\n*        150" in output
+    assert "\n>        300" in output
+    assert "█" in output
+    assert "removed, next to characters 300:" in output
+    assert "left, next to characters 300:" in output
+    assert output == call(run.path, "too_short", "--limit", "300", "--samples", "2")
+
+
+def test_command_writes_picture_and_curve(run: FinishedRun) -> None:
+    call(run.path, "digit_share", "--max")
+    picture = (run.path / "whatif" / "digit_share.svg").read_text(encoding="utf-8")
+    assert "<svg" in picture
+    assert "drops where digit_share" in picture
+    with (run.path / "whatif" / "digit_share.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    removed = [float(row["documents"]) for row in rows]
+    assert removed == sorted(removed, reverse=True)
+    assert removed[-1] == 0
+    call(run.path, "digit_share", "--max")
+    assert (run.path / "whatif" / "digit_share.svg").read_text(encoding="utf-8") == picture
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["too_shrt"], "did you mean 'too_short'?"),
+        (["digit_share"], "say with --min or --max"),
+        (["too_short", "--max"], "has no max"),
+        (["too_short", "--limit", "many"], "compares with a number"),
+    ],
+)
+def test_mistakes_are_answered(run: FinishedRun, arguments: list[str], line: str) -> None:
+    result = CliRunner().invoke(pangu.program, ["whatif", str(run.path), *arguments])
+    assert isinstance(result.exception, UserError)
+    assert line in str(result.exception)
+
+
+def test_no_run_is_answered_with_how_to_start_one(tmp_path: Path) -> None:
+    result = CliRunner().invoke(pangu.program, ["whatif", str(tmp_path), "too_short"])
+    assert "pangu run" in str(result.exception)
+
+
+@pytest.mark.parametrize("group_rows", [1, 3, 100])
+def test_chosen_rows_are_read_in_the_order_asked_for(tmp_path: Path, group_rows: int) -> None:
+    path = str(tmp_path / "rows.parquet")
+    table = pa.table({"number": range(10), "word": [str(n) for n in range(10)]})
+    pq.write_table(table, path, row_group_size=group_rows)
+    for rows in ([], [0], [9, 0, 4, 4], [7, 8]):
+        assert read_rows(path, rows, ["number"]).column("number").to_pylist() == rows
+    assert read_rows(path, [3]).column_names == ["number", "word"]
+    with pytest.raises(IndexError):
+        read_rows(path, [10])

@@ -99,10 +99,10 @@ class Repetition:
             return
         self._most = max(characters, 4096)
         self._visible = np.empty(self._most, np.uint32)
-        self._places = np.empty(self._most, np.int32)
+        self._places = np.empty(self._most, np.uint32)
         self._hashes = np.empty(self._most, np.uint64)
-        self._slots = np.empty(self._most, np.int32)
-        self._table = np.empty(1 << (2 * self._most).bit_length(), np.uint64)
+        self._slots = np.empty(self._most, np.uint32)
+        self._table = np.empty(1 << (4 * self._most).bit_length(), np.uint64)
 
 
 @kernel
@@ -118,17 +118,13 @@ def _measure(  # type: ignore[no-untyped-def]
             length += np.int64(classes[characters[place]] > LINE_BREAK)
         if length < 2:
             continue
-        # At most half full.
-        bits = 4
-        while (1 << bits) < 2 * length:
-            bits += 1
         for place in range(length - 1):
             places[place] = place
             hashes[place] = absorb(np.uint64(0), np.uint64(visible[place]))
         left = length - 1
         row = shares[text]
         for n in range(2, 14):
-            left = _count_ngrams(visible, n, left, places, hashes, slots, table[: 1 << bits], bits)
+            _count_ngrams(visible, n, left, places, hashes, slots, table)
             if n <= 4:
                 most = _ONE
                 for index in range(left):
@@ -144,28 +140,26 @@ def _measure(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _count_ngrams(  # type: ignore[no-untyped-def]
-    visible, n, left, places, hashes, slots, table, bits
-):
+def _count_ngrams(visible, n, left, places, hashes, slots, table):  # type: ignore[no-untyped-def]
     """Counts the n-grams at the places that are left; notes where in the table each one is."""
-    if left == 0:
-        return 0
-    table[:] = 0
-    mask = np.int64(table.shape[0] - 1)
+    bits = 4
+    while (1 << bits) < 4 * left:
+        bits += 1
+    table[: 1 << bits] = 0
+    # Unsigned indices: numba need not ask whether they count from the end.
+    mask = np.uint64((1 << bits) - 1)
     shift = np.uint64(64 - bits)
     for index in range(left):
-        state = absorb(hashes[index], np.uint64(visible[places[index] + n - 1]))
+        state = absorb(hashes[index], np.uint64(visible[places[index] + np.uint32(n - 1)]))
         hashes[index] = state
-        spread = state * np.uint64(0x9E37_79B9_7F4A_7C15)
-        slot = np.int64(spread >> shift)
+        slot = (state * np.uint64(0x9E37_79B9_7F4A_7C15)) >> shift
         key = state & _KEY
         entry = table[slot]
         while entry != 0 and entry & _KEY != key:
-            slot = (slot + 1) & mask
+            slot = (slot + np.uint64(1)) & mask
             entry = table[slot]
         table[slot] = (key | (entry & _COUNT)) + _ONE
         slots[index] = slot
-    return left
 
 
 @kernel
@@ -198,7 +192,7 @@ def _still_repeating(left, last, places, hashes, slots, table):  # type: ignore[
         repeats = (
             (table[slots[index]] & _COUNT > _ONE)
             & (place <= last)
-            & (places[following] == place + 1)
+            & (places[following] == place + np.uint32(1))
             & (table[slots[following]] & _COUNT > _ONE)
         )
         places[kept] = place

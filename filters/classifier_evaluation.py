@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,11 @@ class Confusion:
     def to_json(self) -> dict[str, Any]:
         shares = {name: round(getattr(self, name), 4) for name in ("precision", "recall", "f1")}
         return {**asdict(self), **shares}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Confusion:
+        """The confusion that `to_json` wrote."""
+        return cls(**{field.name: content[field.name] for field in fields(cls)})
 
 
 def _share(part: int, rest: int) -> float:

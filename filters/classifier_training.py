@@ -10,6 +10,7 @@ Two things in fastText stand against that, and this module settles both:
 from __future__ import annotations
 
 import hashlib
+import heapq
 import importlib.metadata
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from filters.classifier import Classifier, fasttext_line
+from filters.classifier import MOST_CHARACTERS, Classifier, fasttext_line
 from filters.classifier_evaluation import best_by_f1, confusions
 from filters.classifier_settings import NEGATIVE, POSITIVE, FastTextSettings
 from filters.fasttext_model import FastTextModel, parse_fasttext_model
@@ -97,6 +98,33 @@ def train_classifier(
     classifier = Classifier(content, "the trained model", settings.features, POSITIVE)
     facts["held_out"] = evaluate(classifier, apart) if apart else None
     return TrainedClassifier(content, facts)
+
+
+def sample_examples(texts: Iterable[str], positive: bool, most: int) -> list[Example]:
+    """The beginnings of documents of one kind, at most so many, chosen by a hash of each.
+
+    Args:
+      texts: documents, read once; memory holds the sample and one of them.
+      positive: their kind.
+      most: documents to keep.
+
+    Returns:
+      Different texts of at most `MOST_CHARACTERS` characters, in order of their hashes: the same
+      whatever the order of the documents.
+    """
+    chosen: dict[int, str] = {}
+    largest_first: list[int] = []  # a heap of negated hashes
+    for text in texts:
+        # JSON may hold half of a surrogate pair, which UTF-8 may not.
+        beginning = text[:MOST_CHARACTERS].encode("utf-8", "replace").decode()
+        key = int.from_bytes(_hash(beginning))
+        if key in chosen or not beginning.strip():
+            continue
+        chosen[key] = beginning
+        heapq.heappush(largest_first, -key)
+        if len(chosen) > most:
+            del chosen[-heapq.heappop(largest_first)]
+    return [Example(chosen[key], positive) for key in sorted(chosen)]
 
 
 def evaluate(classifier: Classifier, examples: Iterable[Example]) -> dict[str, Any]:

@@ -16,12 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.duplicate_settings import Deduplicate
 from filters.duplicates import bucket_edges, components, survivors
 from pipeline import storage
 from pipeline.execution import Execution
 from pipeline.measure import unpack_bands
 from pipeline.parts import Part, PartOutput
-from pipeline.recipe import Deduplicate, Recipe
+from pipeline.recipe import Recipe
 from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
 from pipeline.tables import TableWriter, read_table, row_count, table_path
 
@@ -309,7 +310,7 @@ def _columns_of(
 
 
 def _settings(recipe: Recipe) -> Any:
-    return recipe.deduplicate.model_dump()
+    return recipe.deduplicate.result_settings()
 
 
 def _run(run: StageRun) -> Outcome:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.duplicate_settings import NearDuplicates
 from filters.folding import fold_texts
 from filters.kernels.paragraph_hashes import paragraph_hashes_of
 from filters.kernels.text_batch import TextBatch
@@ -27,7 +28,7 @@ from pangu_settings import UserError
 from pipeline import storage
 from pipeline.documents import ORIGIN
 from pipeline.parts import Part, PartOutput
-from pipeline.recipe import BUILTIN, NearDuplicates, Recipe, resolve
+from pipeline.recipe import BUILTIN, Recipe, resolve
 from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
 from pipeline.tables import read_batches, table_path
 
@@ -200,7 +201,7 @@ def _settings(recipe: Recipe) -> Any:
         name: hashlib.sha256("\n".join(phrases).encode()).hexdigest()[:16]
         for name, phrases in word_lists(recipe).items()
     }
-    return {"words": digests, "near": recipe.deduplicate.near.model_dump()}
+    return {"words": digests, "near": recipe.deduplicate.near.key_settings()}
 
 
 def _run(run: StageRun) -> Outcome:

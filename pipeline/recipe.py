@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 
 from filters.classifier_settings import ClassifierSettings, score_names
 from filters.clean import CleanSettings
+from filters.duplicate_settings import Deduplicate
 from filters.personal_data import PersonalDataSettings
 from filters.personal_data_kinds import PERSONAL_DATA
 from filters.presets import load_preset
@@ -59,23 +60,6 @@ class Source(Settings):
     text_documents: Literal["file", "blank_line"] = Field(
         "blank_line", description="text files: what separates documents"
     )
-
-
-class NearDuplicates(Settings):
-    """MinHash over character shingles, banded (PanGu-α §3.1.2 leaves the parameters open)."""
-
-    enabled: bool = True
-    shingle: int = Field(5, ge=1, le=32, description="characters in a shingle")
-    bands: int = Field(16, ge=1, le=64)
-    rows: int = Field(8, ge=1, le=32, description="hash values in a band")
-    seed: int = Field(1, ge=0, description="of the permutations")
-
-
-class Deduplicate(Settings):
-    """Which duplicates are merged."""
-
-    exact: bool = True
-    near: NearDuplicates = NearDuplicates()
 
 
 class Shards(Settings):

@@ -1,0 +1,274 @@
+"""The text of a block: white space collapsed, entities decoded, characters counted.
+
+White space is one blank, and nothing where it holds a line break and stands between two wide
+characters, since a line wrapped in the source is no space in Chinese (CSS Text 3, §4.1.3). Lines of
+a `pre` stay as they are, without blank ones.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from filters.kernels.compiling import inlined, kernel
+from filters.kernels.html_entities import NOTHING, decode_entity, decode_reference
+
+# Inclusive ranges of code points.
+_SPACES = (
+    *((0, 0), (9, 13), (28, 32), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A)),
+    *((0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000)),
+)
+_WIDE = ((0x2E80, 0x2FFF), (0x3001, 0x9FFF), (0xF900, 0xFAFF), (0xFF00, 0xFFEF))
+_HANZI = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF))
+_CHINESE_MARKS = "，。！？；：、…"
+_WESTERN_MARKS = ",;!?"  # marks where a space follows, so that code is not taken for prose
+
+
+def _set(ranges: tuple[tuple[int, int], ...]) -> str:
+    """The inside of a regular expression's character set."""
+    return "".join(f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in ranges)
+
+
+_SPACE_RUN = re.compile(f"[{_set(_SPACES)}]+")
+_WRAPPED_LINE = re.compile(
+    rf"(?<=[{_set(_WIDE)}])[{_set(_SPACES)}]*[\r\n][{_set(_SPACES)}]*(?=[{_set(_WIDE)}])"
+)
+_MARK = re.compile(rf"[{_CHINESE_MARKS}]|[{_WESTERN_MARKS}](?=[{_set(_SPACES)}]|$)")
+_ONE_HANZI = re.compile(f"[{_set(_HANZI)}\U00020000-\U0003ffff]")
+
+
+@dataclass
+class Block:
+    """What a browser shows as one paragraph.
+
+    Attributes:
+      text: one line; of a `pre` one or more.
+      link_characters: how many of the text, without white space, stand inside links.
+      marks: of sentences.
+      hanzi: Chinese characters.
+      flags: of the element that it is in (`html_elements`).
+    """
+
+    text: str
+    link_characters: int
+    marks: int
+    hanzi: int
+    flags: int
+
+    @property
+    def characters(self) -> int:
+        """Length of the text."""
+        return len(self.text)
+
+
+@dataclass
+class BlockText:
+    """The text of the block that is being read."""
+
+    parts: list[str] = field(default_factory=list)
+    link_characters: int = 0
+
+    def add(self, source: str, is_link: bool) -> None:
+        """Adds text as it stands in the page."""
+        text = decode_reference(source)
+        self.parts.append(text)
+        if is_link:
+            self.link_characters += len(_SPACE_RUN.sub("", text))
+
+    def finish(self, flags: int, is_preformatted: bool) -> Block | None:
+        """The block, and a new beginning; None if there is nothing but white space."""
+        text = "".join(self.parts)
+        links = self.link_characters
+        self.parts.clear()
+        self.link_characters = 0
+        if is_preformatted:
+            text = _preformatted(text)
+        else:
+            text = _SPACE_RUN.sub(" ", _WRAPPED_LINE.sub("", text)).strip(" ")
+        if not text:
+            return None
+        return Block(text, links, len(_MARK.findall(text)), len(_ONE_HANZI.findall(text)), flags)
+
+
+def _preformatted(text: str) -> str:
+    spaces = "".join(chr(c) for first, last in _SPACES for c in range(first, last + 1))
+    lines = (line.rstrip(spaces) for line in re.split("[\r\n]", text))
+    return "\n".join(line for line in lines if line).replace("\0", " ")
+
+
+# Classes of characters, one bit each.
+_SPACE, _MARK_BIT, _WIDE_BIT, _HANZI_BIT = 1, 2, 4, 8
+
+
+def _classes() -> np.ndarray:
+    """Bits of every code point of the first plane: uint8 (65536,)."""
+    classes = np.zeros(0x10000, np.uint8)
+    for bit, ranges in ((_SPACE, _SPACES), (_WIDE_BIT, _WIDE), (_HANZI_BIT, _HANZI)):
+        for first, last in ranges:
+            classes[first : last + 1] |= bit
+    classes[[ord(mark) for mark in _CHINESE_MARKS]] |= _MARK_BIT
+    return classes
+
+
+_CLASSES = _classes()
+
+# What the kernel keeps of the block that it reads: int64 (BLOCK_STATE,).
+START = 0  # in the text
+END = 1
+SOLID_END = 2  # after the last character that is no space
+CHARACTERS = 3  # up to END
+SOLID_CHARACTERS = 4
+LINK_CHARACTERS = 5
+MARKS = 6
+HANZI = 7
+LAST = 8  # the last character that is no space
+HAS_BREAK = 9  # there is a line break among the spaces after it
+BLOCK_STATE = 10
+
+
+@inlined
+def is_western_mark(character):  # type: ignore[no-untyped-def]
+    """Comma, semicolon, exclamation and question mark of Western writing."""
+    return character == 44 or character == 59 or character == 33 or character == 63
+
+
+@kernel
+def start_block(block, start):  # type: ignore[no-untyped-def]
+    """Begins a block whose text will stand from `start` on."""
+    block[:] = 0
+    block[START] = start
+    block[END] = start
+    block[SOLID_END] = start
+
+
+@kernel
+def add_text(page, place, end, is_link, is_preformatted, text, block, decoded):  # type: ignore[no-untyped-def]
+    """Adds the text from page[place] up to the next < after it.
+
+    Args:
+      page: uint8 (n,), UTF-8; place, end: int64.
+      is_link, is_preformatted: what the text stands in.
+      text: uint8; receives UTF-8.
+      block: int64 (BLOCK_STATE,).
+      decoded: int32 (2,), scratch.
+
+    Returns:
+      int64, the place of the next <, or `end`. A < at `place` itself counts as text.
+    """
+    while True:
+        byte = page[place]
+        if byte == 38:  # &
+            after = decode_entity(page, place, end, decoded)
+            if after > place:
+                if decoded[0] != NOTHING:
+                    _add_character(np.int64(decoded[0]), is_link, is_preformatted, text, block)
+                if decoded[1] != 0:
+                    _add_character(np.int64(decoded[1]), is_link, is_preformatted, text, block)
+                place = after
+            else:
+                _add_character(np.int64(38), is_link, is_preformatted, text, block)
+                place += 1
+        else:
+            character = np.int64(byte)
+            size = 1
+            if byte >= 0xE0 and byte < 0xF0 and place + 2 < end:
+                character = (
+                    ((character & 0x0F) << 12)
+                    | ((np.int64(page[place + 1]) & 0x3F) << 6)
+                    | (np.int64(page[place + 2]) & 0x3F)
+                )
+                size = 3
+            elif byte >= 0xC0 and byte < 0xE0 and place + 1 < end:
+                character = ((character & 0x1F) << 6) | (np.int64(page[place + 1]) & 0x3F)
+                size = 2
+            elif byte >= 0xF0 and place + 3 < end:
+                character = (
+                    ((character & 0x07) << 18)
+                    | ((np.int64(page[place + 1]) & 0x3F) << 12)
+                    | ((np.int64(page[place + 2]) & 0x3F) << 6)
+                    | (np.int64(page[place + 3]) & 0x3F)
+                )
+                size = 4
+            elif byte >= 0x80:
+                character = np.int64(32)  # a byte of no character
+            _add_character(character, is_link, is_preformatted, text, block)
+            place += size
+        if place >= end or page[place] == 60:  # <
+            return place
+
+
+@inlined
+def _add_character(character, is_link, is_preformatted, text, block):  # type: ignore[no-untyped-def]
+    kind = np.uint8(0)
+    if character < 0x10000:
+        kind = _CLASSES[character]
+    elif 0x20000 <= character < 0x40000:
+        kind = np.uint8(_HANZI_BIT)
+    if kind & _SPACE:
+        _add_space(character, is_preformatted, text, block)
+        return
+    if block[END] != block[SOLID_END]:
+        if is_western_mark(block[LAST]):
+            block[MARKS] += 1
+        is_wrapped = block[HAS_BREAK] != 0 and not is_preformatted
+        if is_wrapped and kind & _WIDE_BIT and _is_wide(block[LAST]):
+            block[END] = block[SOLID_END]
+            block[CHARACTERS] = block[SOLID_CHARACTERS]
+    block[HAS_BREAK] = 0
+    block[END] = write_character(character, text, block[END])
+    block[SOLID_END] = block[END]
+    block[CHARACTERS] += 1
+    block[SOLID_CHARACTERS] = block[CHARACTERS]
+    block[LINK_CHARACTERS] += is_link
+    block[MARKS] += (kind & _MARK_BIT) != 0
+    block[HANZI] += (kind & _HANZI_BIT) != 0
+    block[LAST] = character
+
+
+@inlined
+def _is_wide(character):  # type: ignore[no-untyped-def]
+    return character < 0x10000 and (_CLASSES[character] & _WIDE_BIT) != 0
+
+
+@inlined
+def _add_space(character, is_preformatted, text, block):  # type: ignore[no-untyped-def]
+    is_break = character == 10 or character == 13
+    if is_break:
+        block[HAS_BREAK] = 1
+    if is_preformatted:
+        if is_break:
+            block[END] = block[SOLID_END]
+            block[CHARACTERS] = block[SOLID_CHARACTERS]
+            if block[END] == block[START]:
+                return
+        written = 10 if is_break else (32 if character == 0 else character)
+        block[END] = write_character(np.int64(written), text, block[END])
+        block[CHARACTERS] += 1
+    elif block[END] == block[SOLID_END] and block[END] > block[START]:
+        text[block[END]] = 32
+        block[END] += 1
+        block[CHARACTERS] += 1
+
+
+@inlined
+def write_character(character, text, place):  # type: ignore[no-untyped-def]
+    """Writes a character as UTF-8; the place after it."""
+    if character < 0x80:
+        text[place] = character
+        return place + 1
+    if character < 0x800:
+        text[place] = 0xC0 | (character >> 6)
+        text[place + 1] = 0x80 | (character & 0x3F)
+        return place + 2
+    if character < 0x10000:
+        text[place] = 0xE0 | (character >> 12)
+        text[place + 1] = 0x80 | ((character >> 6) & 0x3F)
+        text[place + 2] = 0x80 | (character & 0x3F)
+        return place + 3
+    text[place] = 0xF0 | (character >> 18)
+    text[place + 1] = 0x80 | ((character >> 12) & 0x3F)
+    text[place + 2] = 0x80 | ((character >> 6) & 0x3F)
+    text[place + 3] = 0x80 | (character & 0x3F)
+    return place + 4

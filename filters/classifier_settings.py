@@ -17,7 +17,7 @@ TrainedFeatures = Literal["characters", "words"]
 POSITIVE = "__label__positive"
 NEGATIVE = "__label__negative"
 
-_SCORE_SUFFIX = "_score"
+SCORE_SUFFIX = "_score"
 
 
 class FastTextSettings(Settings):
@@ -96,7 +96,7 @@ class ClassifierSettings(Settings):
 
 def score_name(classifier: str) -> str:
     """The signal, and the column of the table `scores`, that a classifier gives."""
-    return classifier + _SCORE_SUFFIX
+    return classifier + SCORE_SUFFIX
 
 
 def score_names(classifiers: Iterable[str]) -> list[str]:

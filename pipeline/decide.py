@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from filters.classifier_settings import SCORE_SUFFIX
 from filters.rules import Rule, apply_rules
+from pipeline import classify
 from pipeline.parts import Part, PartOutput
 from pipeline.recipe import Recipe
 from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
-from pipeline.tables import read_batches, table_path
+from pipeline.tables import read_batches, read_table, table_path
 
 NAME = "decide"
 VERDICTS = pa.schema(
@@ -35,7 +37,7 @@ ROWS = 65_536
 class DecidePart:
     """Applies the rules of its source to one part's signals."""
 
-    measure_folder: str
+    folders: Mapping[str, str]
     rules: Mapping[str, Mapping[str, Rule]]
 
     def setup(self) -> None:
@@ -46,7 +48,7 @@ class DecidePart:
         rules = self.rules[part.source]
         signals = sorted({rule.signal for rule in rules.values()})
         columns = list(dict.fromkeys(["id", "quality", "characters", "text_bytes", *signals]))
-        for batch in read_signals(self.measure_folder, part.name, columns):
+        for batch in read_signals(self.folders, part.name, columns):
             verdicts = apply_rules(rules, batch)
             characters = batch.column("characters").cast(pa.int64())
             self._count(verdicts.rule, characters, batch.column("text_bytes"), output)
@@ -56,7 +58,7 @@ class DecidePart:
                 verdicts.rule.fill_null(""),
                 verdicts.value.fill_null(""),
                 verdicts.limit.fill_null(""),
-                batch.column("quality").cast(pa.float32()),
+                batch.column("quality"),
                 characters,
                 batch.column("text_bytes"),
             ]
@@ -75,10 +77,31 @@ class DecidePart:
 
 
 def read_signals(
-    measure_folder: str, part: str, columns: Sequence[str]
+    folders: Mapping[str, str], part: str, columns: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Yields chosen columns of one part's signals, in reading order."""
-    yield from read_batches(table_path(measure_folder, "signals", part), columns, ROWS)
+    """Yields chosen columns of one part's signals, scores of classifiers among them.
+
+    Args:
+      folders: of the stages measure and classify, by name.
+      part: name of the part.
+      columns: `id` first, then any of the signals of the run.
+    """
+    scores = [name for name in columns if name.endswith(SCORE_SUFFIX)]
+    measured = [name for name in columns if name not in scores]
+    table = None
+    if scores:
+        path = table_path(folders[classify.NAME], "scores", part)
+        table = read_table(path, ["id", *scores]).combine_chunks()
+    first = 0
+    for batch in read_batches(table_path(folders["measure"], "signals", part), measured, ROWS):
+        if table is not None:
+            here = table.slice(first, batch.num_rows)
+            if not here.column("id").combine_chunks().equals(batch.column("id")):
+                raise AssertionError(f"part {part}: rows of measure and classify are not aligned")
+            for name in scores:
+                batch = batch.append_column(name, here.column(name).combine_chunks())
+            first += batch.num_rows
+        yield batch
 
 
 def _settings(recipe: Recipe) -> Any:
@@ -94,9 +117,15 @@ def _settings(recipe: Recipe) -> Any:
 
 def _run(run: StageRun) -> Outcome:
     rules = {source.name: run.recipe.rules_of(source) for source in run.recipe.sources}
-    run.execution.map_parts(DecidePart(run.inputs["measure"], rules), run.parts, run.folder)
+    run.execution.map_parts(DecidePart(run.inputs, rules), run.parts, run.folder)
     books, files, _ = outcome_of_parts(NAME, run.folder, run.parts)
     return Outcome(books, files)
 
 
-STAGE = Stage(name=NAME, module=__name__, needs=("measure",), settings=_settings, run=_run)
+STAGE = Stage(
+    name=NAME,
+    module=__name__,
+    needs=("measure", classify.NAME),
+    settings=_settings,
+    run=_run,
+)

@@ -16,7 +16,7 @@ from filters.personal_data import PersonalDataSettings
 from filters.personal_data_kinds import PERSONAL_DATA
 from filters.presets import load_preset
 from filters.rules import LIMITS, Rule
-from filters.signals import SIGNALS
+from filters.signal_definitions import SIGNALS, all_signals
 from pangu_settings import (
     Settings,
     SettingsError,
@@ -178,8 +178,8 @@ class Recipe(Settings):
 
     def signal_names(self) -> list[str]:
         """Every signal that a run of this recipe has and a rule may look at."""
-        of_lists = [signal for name in self.words for signal in (f"{name}_words", f"{name}_hits")]
-        return [*SIGNALS, *of_lists, *CARRIED_SIGNALS, *score_names(self.classifiers)]
+        measured = all_signals(self.words)
+        return [*measured, *CARRIED_SIGNALS, *score_names(self.classifiers)]
 
     @property
     def weights(self) -> dict[str, float]:

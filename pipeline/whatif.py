@@ -303,12 +303,12 @@ def _parts(run: RunDirectory, question: Question) -> Iterator[tuple[str, Iterato
     signals = {question.rule.signal, *(rule.signal for rule in rules)}
     columns = ["id", "source", "characters", *sorted(signals - {"characters"})]
     finished = {manifest["stage"] for manifest in run.current_manifests()}
-    if "measure" not in finished:
+    if not {"measure", "classify"} <= finished:
         raise UserError(f"{run.path}: its documents are not measured yet; go on with pangu run")
-    measured = run.current_folder("measure")
-    for name in storage.list_files(storage.join(measured, "signals"), ".parquet"):
+    folders = {stage: run.current_folder(stage) for stage in ("measure", "classify")}
+    for name in storage.list_files(storage.join(folders["measure"], "signals"), ".parquet"):
         part = name.removesuffix(".parquet")
-        yield part, decide.read_signals(measured, part, columns)
+        yield part, decide.read_signals(folders, part, columns)
 
 
 def _sampling_keys(ids: pa.Array) -> np.ndarray:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from filters.presets import load_preset
+from filters.presets import load_preset, preset_names
+from filters.rules import Rule
+from pangu_settings import SettingsError
 from pipeline.recipe import find_inputs, load_recipe
 
 RECIPES = Path(__file__).parent.parent.parent / "recipes"
@@ -60,6 +62,72 @@ def test_preset_rules_can_be_changed_added_and_removed(tmp_path: Path) -> None:
     assert recipe.rules["too_short"].signal == "characters"
     assert "title_only" not in recipe.rules
     assert list(recipe.rules)[-1] == "many_digits"
+
+
+def test_limit_of_another_kind_takes_the_place_of_the_presets(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path), ["rules.too_short.max=9000"])
+    assert recipe.rules["too_short"] == Rule(signal="characters", max=9000)
+    assert load_recipe(write(tmp_path), ["rules.too_short.min=200"]).rules["too_short"].min == 200
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_preset_brings_rules_cleaning_and_word_lists(tmp_path: Path, name: str) -> None:
+    preset = load_preset(name)
+    recipe = load_recipe(write(tmp_path, filters=name))
+    assert recipe.rules == {
+        name: Rule.model_validate(rule.model_dump(include=set(Rule.model_fields)))
+        for name, rule in preset.rules.items()
+    }
+    assert recipe.clean == preset.clean
+    assert recipe.words == preset.words
+
+
+def test_cleaning_and_word_lists_of_a_preset_can_be_changed(tmp_path: Path) -> None:
+    changes = {
+        "clean": {"navigation": True},
+        "words": {"mine": ["builtin", "mine.txt"], "sensitive": None},
+        "rules": {"bad_words": None, "mine": {"signal": "mine_hits", "max": 2}},
+    }
+    recipe = load_recipe(write(tmp_path, filters="c4_zh", **changes))
+    assert recipe.clean.navigation
+    assert recipe.clean.sentence_lines_only
+    assert recipe.words == {"mine": ["builtin", "mine.txt"]}
+    assert recipe.rules["mine"].signal == "mine_hits"
+
+
+def test_personal_data_to_be_dropped_becomes_the_last_rule(tmp_path: Path) -> None:
+    recipe = load_recipe(write(tmp_path), ["personal_data.identity=drop"])
+    assert list(recipe.rules)[-1] == "personal_identity"
+    assert recipe.rules["personal_identity"] == Rule(signal="personal_identity", max=0)
+    own = load_recipe(
+        write(tmp_path), ["personal_data.identity=drop", "rules.personal_identity.max=3"]
+    )
+    assert own.rules["personal_identity"].max == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ({"preset": "pangu_alpha"}, "preset: unknown key; a preset is named by 'filters'"),
+        ({"filters": "c4_hz"}, "filters: no preset is called 'c4_hz'; did you mean 'c4_zh'?"),
+        ({"filters": None, "rules": {"a": {"signal": "advertisment_words", "max": 1}}}, "not meas"),
+        ({"words": {"Mine": "builtin"}}, "words.Mine"),
+        (
+            {"words": {"mine": "m.txt"}, "rules": {"a": {"signal": "mine_word", "max": 1}}},
+            "did you mean 'mine_words'?",
+        ),
+        ({"rules": {"a": {"signal": "characters", "one_of": ["zh"]}}}, "judged by min or max"),
+        ({"rules": {"too_short": 200}}, "rules.too_short: "),
+        ({"rules": [1]}, "rules: "),
+        ({"personal_data": {"phon": "drop"}}, "personal_data.phon: unknown key; did you mean"),
+    ],
+)
+def test_mistakes_are_answered_with_the_way_out(
+    tmp_path: Path, content: dict[str, object], line: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_recipe(write(tmp_path, **content))
+    assert line in str(caught.value)
 
 
 def test_files_are_named_as_the_recipe_spells_them(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ EXTRACTED = pa.schema(
         pa.field("content_type", pa.string(), nullable=False),
         pa.field("encoding", pa.string(), nullable=False),
         pa.field("replaced", pa.int32(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
         pa.field("raw_bytes", pa.int64(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
     ]

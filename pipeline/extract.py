@@ -7,12 +7,12 @@ Every page record of an input file ends in exactly one of three tables: `documen
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from filters.encoding import UndecodableError, decode_page
-from filters.main_text import ExtractionError, extract_main_text
+import pyarrow as pa
+
 from pipeline import storage
 from pipeline.documents import (
     BATCH_CHARACTERS,
@@ -22,75 +22,18 @@ from pipeline.documents import (
     EXTRACTED,
     document_id,
 )
+from pipeline.extract_settings import ExtractSettings
+from pipeline.ledger import Books
+from pipeline.page_extraction import Dropped, Extracted, PageExtractor, Unreadable
 from pipeline.parts import Part, PartOutput
-from pipeline.reading import Damage, ReadLimits, Record, TextFields, read_records
+from pipeline.reading import Damage, Record, TextFields, read_records
 from pipeline.recipe import Recipe, Source
 from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
 from pipeline.tables import RowBuffer
 
 NAME = "extract"
-HTML_TYPES = ("text/html", "application/xhtml+xml")
-# What servers say of a file that they know nothing about; such a page is known by its start.
-UNSPECIFIC_TYPES = ("", "application/octet-stream", "text/plain", "unknown/unknown")
-HTML_START = re.compile(
-    rb"\s*(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body|meta|title)\b", re.I | re.S
-)
-START_BYTES = 4096
+DETAIL_CHARACTERS = 500
 TABLES = {"documents": EXTRACTED, "dropped": DROPPED, "dead_letters": DEAD_LETTERS}
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """Why a page record is not a document: rule, what was found, what would have passed."""
-
-    rule: str
-    value: str
-    limit: str
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Extracted:
-    """The text of a page record and how its bytes became characters."""
-
-    title: str
-    text: str
-    encoding: str
-    replaced: int
-
-
-def extract_document(record: Record) -> Extracted | Dropped:
-    """Turns one page record into text, or says why not.
-
-    Raises:
-      UndecodableError: no encoding reads as text.
-      ExtractionError: the page is too large or breaks the extractor.
-    """
-    if record.record_type == "revisit":
-        return Dropped("revisit", "revisit", "a record with content")
-    if record.http_status is not None and record.http_status != 200:
-        return Dropped("http_status", str(record.http_status), "200")
-    if record.kind == "text":
-        title, text, encoding, replaced = record.title, record.text, "", 0
-    elif not is_html(record):
-        return Dropped("content_type", record.content_type or "none", " or ".join(HTML_TYPES))
-    else:
-        decoded = decode_page(record.body, record.charset)
-        main = extract_main_text(decoded.text, record.url)
-        title, text = main.title, main.text
-        encoding, replaced = decoded.encoding, decoded.replaced
-    if not text.strip():
-        return Dropped("no_main_text", "0", "1 character", title)
-    return Extracted(title, text, encoding, replaced)
-
-
-def is_html(record: Record) -> bool:
-    """True if a record's content type, or where that says nothing its first bytes, mean HTML."""
-    if record.content_type in UNSPECIFIC_TYPES:
-        # Without zero bytes the start of UTF-16 reads as ASCII.
-        start = record.body[:START_BYTES].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")
-        return HTML_START.match(start) is not None
-    return record.content_type in HTML_TYPES
 
 
 @dataclass(frozen=True)
@@ -98,13 +41,14 @@ class ExtractPart:
     """Reads one input file and writes its documents, dropped records and dead letters."""
 
     sources: tuple[Source, ...]
-    limits: ReadLimits
+    settings: ExtractSettings
+    extractor: list[PageExtractor] = field(default_factory=list, compare=False)
 
     def setup(self) -> None:
-        """Nothing to load."""
+        """Makes the extractor, which keeps tables and processes from part to part."""
+        self.extractor[:] = [PageExtractor(self.settings)]
 
     def process(self, part: Part, output: PartOutput) -> None:
-        writer = _Writer(part, output)
         source = next(source for source in self.sources if source.name == part.source)
         fields = TextFields(
             text=source.text_field,
@@ -112,34 +56,37 @@ class ExtractPart:
             title=source.title_field,
             documents=source.text_documents,
         )
+        writer = DocumentWriter(part.source, part.file, output)
         with storage.open_read(part.path) as file:
-            for item in read_records(file, part.file, source.format, self.limits, fields):
-                if isinstance(item, Damage):
-                    writer.dead(item.offset, item.error, item.detail, 0)
-                else:
-                    self._record(item, writer)
+            items = read_records(file, part.file, source.format, self.settings, fields)
+            writer.extract(items, self.extractor[0])
         writer.finish()
 
-    def _record(self, record: Record, writer: _Writer) -> None:
-        size = len(record.body) or len(record.text.encode())
-        try:
-            result = extract_document(record)
-        except UndecodableError as error:
-            writer.dead(record.offset, "undecodable", f"{record.url}: {error}", size)
-        except ExtractionError as error:
-            writer.dead(record.offset, error.error, f"{record.url}: {error}", size)
-        else:
-            if isinstance(result, Dropped):
-                writer.dropped(record, result, size)
-            else:
-                writer.document(record, result, size)
+
+class Output(Protocol):
+    """Where documents, dropped records and dead letters go: `PartOutput`, or a command's files."""
+
+    books: Books
+    facts: dict[str, Any]
+
+    def open_table(self, table: str, schema: pa.Schema) -> object:
+        """Makes sure that a table is written even if it stays empty."""
+
+    def write(self, table: str, batch: pa.RecordBatch, schema: pa.Schema) -> None:
+        """Adds rows to a table."""
 
 
-class _Writer:
-    """Puts the outcome of each record into its table and into the books."""
+class DocumentWriter:
+    """Puts the outcome of each record of one file into its table and into the books.
 
-    def __init__(self, part: Part, output: PartOutput) -> None:
-        self._part = part
+    Args:
+      source, file: what the rows say of where they come from.
+      output: receives the rows of TABLES in batches.
+    """
+
+    def __init__(self, source: str, file: str, output: Output) -> None:
+        self._source = source
+        self._file = file
         self._output = output
         self._buffers = {
             table: RowBuffer(schema, BATCH_ROWS, BATCH_CHARACTERS)
@@ -149,7 +96,29 @@ class _Writer:
         for table, schema in TABLES.items():
             output.open_table(table, schema)
 
-    def document(self, record: Record, extracted: Extracted, size: int) -> None:
+    def extract(self, items: Iterator[Record | Damage], extractor: PageExtractor) -> None:
+        """Writes what becomes of every record of a file."""
+        for item in items:
+            if isinstance(item, Damage):
+                self._dead(item.offset, Unreadable(item.error, item.detail), 0)
+                continue
+            size = len(item.body) or len(item.text.encode())
+            result = extractor.extract(item)
+            if isinstance(result, Extracted):
+                self._document(item, result, size)
+            elif isinstance(result, Dropped):
+                self._dropped(item, result, size)
+            else:
+                detail = f"{item.url}: {result.detail}"
+                self._dead(item.offset, Unreadable(result.error, detail), size)
+
+    def finish(self) -> None:
+        """Writes the rows that are left, and the encodings that were met."""
+        for table, buffer in self._buffers.items():
+            self._output.write(table, buffer.take(), TABLES[table])
+        self._output.facts["encodings"] = self._encodings
+
+    def _document(self, record: Record, extracted: Extracted, size: int) -> None:
         characters = len(extracted.text)
         self._output.books.came_in.add(1, characters, size)
         self._output.books.kept.add(1, characters, size)
@@ -163,12 +132,13 @@ class _Writer:
             "content_type": record.content_type,
             "encoding": extracted.encoding,
             "replaced": extracted.replaced,
+            "method": extracted.method,
             "raw_bytes": size,
             "text": extracted.text,
         }
         self._add("documents", row, characters)
 
-    def dropped(self, record: Record, reason: Dropped, size: int) -> None:
+    def _dropped(self, record: Record, reason: Dropped, size: int) -> None:
         self._output.books.came_in.add(1, 0, size)
         self._output.books.count("dropped", reason.rule).add(1, 0, size)
         row = {
@@ -185,31 +155,26 @@ class _Writer:
         }
         self._add("dropped", row)
 
-    def dead(self, offset: int, error: str, detail: str, size: int) -> None:
+    def _dead(self, offset: int, reason: Unreadable, size: int) -> None:
         self._output.books.came_in.add(1, 0, size)
-        self._output.books.count("dead", error).add(1, 0, size)
+        self._output.books.count("dead", reason.error).add(1, 0, size)
         row = {
-            "source": self._part.source,
-            "file": self._part.file,
+            "source": self._source,
+            "file": self._file,
             "offset": offset,
             "stage": NAME,
-            "error": error,
-            "detail": detail[:500],
+            "error": reason.error,
+            "detail": reason.detail[:DETAIL_CHARACTERS],
         }
         self._add("dead_letters", row)
 
-    def finish(self) -> None:
-        for table, buffer in self._buffers.items():
-            self._output.write(table, buffer.take(), TABLES[table])
-        self._output.facts["encodings"] = self._encodings
-
     def _origin(self, record: Record, title: str) -> dict[str, Any]:
         return {
-            "id": document_id(self._part.source, self._part.file, record.offset),
+            "id": document_id(self._source, self._file, record.offset),
             "url": record.url,
             "title": title,
-            "source": self._part.source,
-            "file": self._part.file,
+            "source": self._source,
+            "file": self._file,
             "offset": record.offset,
         }
 
@@ -222,7 +187,7 @@ class _Writer:
 def _settings(recipe: Recipe) -> Any:
     reading = ("name", "format", "text_field", "url_field", "title_field", "text_documents")
     return {
-        "limits": recipe.extract.model_dump(),
+        "extract": recipe.extract.model_dump(),
         "sources": [source.model_dump(include=set(reading)) for source in recipe.sources],
     }
 

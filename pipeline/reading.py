@@ -1,4 +1,4 @@
-"""Records out of the files that a corpus starts from: WARC, WET, Parquet, JSONL, plain text.
+"""Records out of the files that a corpus starts from: WARC, WET, HTML, Parquet, JSONL, plain text.
 
 `read_records` yields a `Record` for every page or text, and a `Damage` for everything that
 cannot be read; it raises only when the storage itself fails. Files may be compressed with gzip
@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from filters.encoding import UndecodableError, decode_page
 from pangu_settings import UserError
+from pipeline.html_page import looks_like_html, read_html
 from pipeline.http_message import BodyTooLargeError, decode_body, parse_content_type, parse_http
 from pipeline.members import DamagedMemberError, MemberStream
 from pipeline.record import DAMAGE_ERRORS, Damage, ReadLimits, Record, TextFields
@@ -31,7 +32,7 @@ __all__ = [
     "read_records",
 ]
 
-FORMATS = ("warc", "wet", "parquet", "jsonl", "text")
+FORMATS = ("warc", "wet", "html", "parquet", "jsonl", "text")
 HEAD_BYTES = 4096
 UNPACKED_HEAD_BYTES = 2**20
 
@@ -40,6 +41,10 @@ _FORMAT_OF_SUFFIX = {
     "arc": "warc",
     "wat": "warc",
     "wet": "wet",
+    "html": "html",
+    "htm": "html",
+    "xhtml": "html",
+    "shtml": "html",
     "parquet": "parquet",
     "jsonl": "jsonl",
     "ndjson": "jsonl",
@@ -77,6 +82,8 @@ def read_records(
         file.seek(0)
     if format in ("warc", "wet"):
         return _read_pages(file, limits)
+    if format == "html":
+        return read_html(file, limits)
     if format == "parquet":
         return read_parquet(file, limits, fields)
     if format == "jsonl":
@@ -113,6 +120,8 @@ def detect_format(name: str, head: bytes) -> str:
         return by_name
     if content.lstrip().startswith(b"{"):
         return "jsonl"
+    if looks_like_html(content):
+        return "html"
     is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     if is_utf16 or (content and b"\0" not in content and not content.lstrip().startswith(b"<")):
         return "text"

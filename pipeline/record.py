@@ -10,8 +10,8 @@ from pydantic import Field
 
 from pangu_settings import Settings
 
-# Closed vocabulary of Damage.error. The extract stage adds `extraction_failed` for pages that read
-# well but break main-text extraction.
+# Closed vocabulary of Damage.error. The extract stage adds `extraction_failed` and `too_slow`, for
+# pages that read well but break main-text extraction.
 DAMAGE_ERRORS = ("damaged_record", "damaged_file", "too_large", "undecodable", "bad_row")
 
 
@@ -28,8 +28,8 @@ class Record:
       content_type: media type, lower case, without parameters; "" if unknown.
       charset: label declared by the HTTP header, lower case, as written there.
       http_status: of responses, where the status line can be read.
-      record_type: response, resource, conversion or revisit (WARC); row (Parquet, JSONL);
-        document (text).
+      record_type: response, resource, conversion or revisit (WARC); page (HTML files); row
+        (Parquet, JSONL); document (text).
       body: transfer and content encodings removed.
     """
 

@@ -201,7 +201,10 @@ def _body(capture: Capture) -> bytes:
     media_type = f"text/html; charset={charset}"
     declaration = f'<meta http-equiv="Content-Type" content="{media_type}">'
     content = content.replace("{{meta}}", "" if charset == "none" else declaration)
-    body = content.replace("{{date}}", f"{capture.date:%Y-%m-%d %H:%M}").encode(capture.encoding)
+    content = content.replace("{{date}}", f"{capture.date:%Y-%m-%d %H:%M}")
+    if capture.damage == "character_references":
+        return content.encode("ascii", "xmlcharrefreplace")
+    body = content.encode(capture.encoding)
     if capture.damage == "bad_byte":
         middle = body.index("。".encode(capture.encoding))
         body = body[:middle] + b"\xff" + body[middle:]

@@ -228,7 +228,7 @@ def test_formats_are_told_by_content_and_name(name: str, head: bytes, format: st
 
 
 @pytest.mark.parametrize(
-    ("name", "head"), [("x", b""), ("x.png", b"\x89PNG\0"), ("a.html", b"<p>")]
+    ("name", "head"), [("x", b""), ("x.png", b"\x89PNG\0"), ("a.xml", b"<rss>")]
 )
 def test_formats_that_cannot_be_told(name: str, head: bytes) -> None:
     with pytest.raises(UserError, match=f"{name}: cannot tell what format"):

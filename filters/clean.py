@@ -24,8 +24,8 @@ from filters.kernels.repeated_lines import (
 )
 from filters.kernels.text_batch import TextBatch
 from filters.kernels.tidy_lines import Lines, join_lines, says_something, tidy_line, tidy_lines
-from filters.kernels.trigger_words import lines_with_trigger
-from filters.navigation import NAVIGATION_RULES, TRIGGERS, navigation_rule
+from filters.kernels.trigger_words import possible_kinds_of_lines
+from filters.navigation import NAVIGATION_RULES, TRIGGERS, first_rule, navigation_rule
 from filters.traditional import simplify, simplify_texts, traditional_characters
 from pangu_settings import Settings
 
@@ -224,8 +224,9 @@ class Cleaner:
             without = np.flatnonzero(lengths)[~np.isin(last, marks)]
             reasons[without] = _CODES[LINE_WITHOUT_SENTENCE_END]
         if settings.navigation:
-            for line in np.flatnonzero(lines_with_trigger(batch, TRIGGERS)).tolist():
-                if rule := navigation_rule(batch.text(line)):
+            kinds = possible_kinds_of_lines(batch, TRIGGERS)
+            for line in np.flatnonzero(kinds).tolist():
+                if rule := first_rule(batch.text(line), int(kinds[line])):
                     reasons[line] = _CODES[rule]
         reasons[(lengths == 0) | (settings.symbols & ~lines.has_word)] = _CODES[SYMBOLS]
         repeated = repeated_lines(lines, reasons == KEPT, self._repeats)

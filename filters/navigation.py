@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from filters.kernels.trigger_words import Triggers, holds_trigger
+from filters.kernels.trigger_words import Kind, Triggers, possible_kinds
 
 # Longer lines are paragraphs, whatever they begin with.
 MAX_CHARACTERS = 160
@@ -100,9 +100,9 @@ class NavigationRule:
 
     Attributes:
       forms: regular expressions of which one fits the whole line.
-      triggers: of one or two characters, separated by spaces. A line is looked at only if it holds
-        a trigger of some rule, so every form must hold one of its rule's.
-      in_sentences: whether lines with a sentence mark can have one of the forms.
+      triggers: of one or two characters, separated by spaces. A line is compared with the forms
+        only if it holds one of them; reading the others would take most of the time.
+      in_sentences: whether lines with a sentence mark are compared with the forms.
     """
 
     forms: tuple[str, ...]
@@ -253,26 +253,19 @@ NAVIGATION_RULES: dict[str, NavigationRule] = {
 }
 
 
-def _triggers(in_sentences: bool) -> frozenset[str]:
-    rules = (rule for rule in NAVIGATION_RULES.values() if rule.in_sentences == in_sentences)
-    # An underscore stands for a space.
-    words = (word for rule in rules for word in rule.triggers.split())
-    return frozenset(word.replace("_", " ")[:2] for word in words)
-
-
 TRIGGERS = Triggers(
-    anywhere=_triggers(in_sentences=True),
-    without_sentence=_triggers(in_sentences=False),
+    kinds=[
+        # An underscore stands for a space.
+        Kind(frozenset(t.replace("_", " ") for t in rule.triggers.split()), rule.in_sentences)
+        for rule in NAVIGATION_RULES.values()
+    ],
     sentence_marks=frozenset("。！？；"),
     most_characters=MAX_CHARACTERS,
 )
-_NAMES = list(NAVIGATION_RULES)
-_RULE = re.compile(
-    "|".join(
-        f"(?P<rule{number}>{'|'.join(rule.forms)})"
-        for number, rule in enumerate(NAVIGATION_RULES.values())
-    )
-)
+_COMPILED = [
+    (1 << bit, name, re.compile("|".join(f"(?:{form})" for form in rule.forms)))
+    for bit, (name, rule) in enumerate(NAVIGATION_RULES.items())
+]
 
 
 def navigation_rule(line: str) -> str | None:
@@ -281,9 +274,12 @@ def navigation_rule(line: str) -> str | None:
     Args:
       line: trimmed, in simplified characters.
     """
-    if not holds_trigger(line, TRIGGERS):
-        return None
-    match = _RULE.fullmatch(line)
-    if match is None or match.lastgroup is None:
-        return None
-    return _NAMES[int(match.lastgroup.removeprefix("rule"))]
+    return first_rule(line, possible_kinds(line, TRIGGERS))
+
+
+def first_rule(line: str, kinds: int) -> str | None:
+    """`navigation_rule` of a line whose possible kinds (by TRIGGERS) are known."""
+    for bit, name, pattern in _COMPILED:
+        if kinds & bit and pattern.fullmatch(line):
+            return name
+    return None

@@ -69,8 +69,8 @@ def _count(characters, starts, kinds, hanzi, chosen):  # type: ignore[no-untyped
     for text in range(starts.shape[0] - 1):
         hanzi_here = 0
         chosen_here = 0
-        for place in range(starts[text], starts[text + 1]):
-            kind = kinds[characters[place]]
+        for character in characters[starts[text] : starts[text + 1]]:
+            kind = kinds[character]
             hanzi_here += kind & _IS_HANZI
             chosen_here += kind >> 1
         hanzi[text] = hanzi_here

@@ -82,15 +82,16 @@ def _keep_plain(given, starts, kinds, width, kept, kept_starts):  # type: ignore
     size = 0
     kept_starts[0] = 0
     for text in range(starts.shape[0] - 1):
-        end = starts[text + 1]
-        for place in range(starts[text], end):
-            character = given[place]
+        whole = given[starts[text] : starts[text + 1]]
+        for place in range(whole.shape[0]):
+            character = whole[place]
             kind = kinds[character]
             if kind:
                 if kind & _DROPPED:
                     continue
                 if kind & _IS_JOINER:
-                    follows = place + 1 < end and kinds[given[place + 1]] & _AFTER_JOINER
+                    after = place + 1
+                    follows = after < whole.shape[0] and kinds[whole[after]] & _AFTER_JOINER
                     if not follows:
                         continue
                 if width and kind & _WIDE:

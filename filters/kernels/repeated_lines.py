@@ -112,16 +112,16 @@ def _find(  # type: ignore[no-untyped-def]
     mask = np.uint64(slots.shape[0] - 1)
     for text in range(first.shape[0] - 1):
         for line in range(first[text], first[text + 1]):
-            length = starts[line + 1] - starts[line]
+            whole = characters[starts[line] : starts[line + 1]]
+            length = whole.shape[0]
             most = most_paragraph if length >= long else most_short
             if not counted[line] or most == 0:
                 continue
-            begin = starts[line]
             has_hanzi = False
             hashed = np.uint64(length)
-            for place in range(begin, begin + length):
-                has_hanzi |= hanzi[characters[place]]
-                hashed = (hashed ^ np.uint64(characters[place])) * np.uint64(0x9E3779B97F4A7C15)
+            for character in whole:
+                has_hanzi |= hanzi[character]
+                hashed = (hashed ^ np.uint64(character)) * np.uint64(0x9E3779B97F4A7C15)
                 hashed ^= hashed >> np.uint64(29)
             if not has_hanzi:
                 continue

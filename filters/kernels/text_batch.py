@@ -64,7 +64,7 @@ class TextBatch:
     def text(self, index: int) -> str:
         """One text as a Python string."""
         points = self.characters[self.starts[index] : self.starts[index + 1]]
-        return points.astype("<u4").tobytes().decode("utf-32-le")
+        return points.astype("<u4", copy=False).tobytes().decode("utf-32-le")
 
     def lengths(self) -> np.ndarray:
         """Characters of each text: int64 (texts,)."""

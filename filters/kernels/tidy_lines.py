@@ -136,16 +136,16 @@ def _tidy(given, starts, kinds, symbols, characters, line_starts, has_word, firs
     line_starts[0] = 0
     first[0] = 0
     for text in range(starts.shape[0] - 1):
-        place = starts[text]
-        end = starts[text + 1]
-        while place < end:
+        whole = given[starts[text] : starts[text + 1]]
+        place = 0
+        while place < whole.shape[0]:
             begin = size
             all_kinds = 0
             repeated = False
             after_space = False
             previous = np.uint32(0)
-            while place < end:
-                character = given[place]
+            while place < whole.shape[0]:
+                character = whole[place]
                 kind = kinds[character]
                 place += 1
                 if kind & _IS_SPACE:

@@ -1,8 +1,9 @@
-"""Which lines hold a trigger: a cheap test before an expensive one."""
+"""Which kinds of lines a line may be: a cheap test before expensive ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,110 +13,144 @@ from filters.kernels import code_points
 from filters.kernels.compiling import inlined, kernel
 from filters.kernels.text_batch import TextBatch
 
+MOST_KINDS = 32
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of lines.
+
+    Attributes:
+      triggers: of one or two characters each; a line of this kind holds one of them.
+      in_sentences: whether a line of this kind may hold a sentence mark.
+    """
+
+    triggers: frozenset[str]
+    in_sentences: bool
+
 
 @dataclass(frozen=True)
 class Triggers:
-    """What a line must hold.
+    """What lines are sorted by.
 
     Attributes:
-      anywhere: one or two characters each; one of them is enough.
-      without_sentence: the same, for lines that hold no sentence mark.
+      kinds: at most MOST_KINDS.
       sentence_marks: characters that end a sentence.
-      most_characters: of a line; no longer line is chosen.
+      most_characters: of a line; a longer one is of no kind.
     """
 
-    anywhere: frozenset[str]
-    without_sentence: frozenset[str]
+    kinds: Sequence[Kind]
     sentence_marks: frozenset[str]
     most_characters: int
 
     def __post_init__(self) -> None:
-        for trigger in self.anywhere | self.without_sentence:
+        if len(self.kinds) > MOST_KINDS:
+            raise ValueError(f"{len(self.kinds)} kinds of lines: at most {MOST_KINDS} are possible")
+        for trigger in (trigger for kind in self.kinds for trigger in kind.triggers):
             if len(trigger) not in (1, 2):
                 raise ValueError(f"trigger {trigger!r}: must have one or two characters")
 
     @cached_property
-    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What the kernel reads: kinds of each code point, pairs and the pairs' kinds."""
-        pairs = {trigger for trigger in self.anywhere | self.without_sentence if len(trigger) == 2}
-        kinds = np.zeros(code_points.COUNT, np.uint8)
-        for trigger in pairs:
-            kinds[ord(trigger[0])] |= _BEGINS_PAIR
-        for mark in self.sentence_marks:
-            kinds[ord(mark)] |= _ENDS_SENTENCE
-        for trigger in (self.anywhere | self.without_sentence) - pairs:
-            kinds[ord(trigger)] |= self._kind(trigger)
-        slots = 4 << len(pairs).bit_length()
+    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+        """For the kernel: firsts and seconds, triggers, their kinds, and the kinds of sentences."""
+        kinds_of: defaultdict[str, int] = defaultdict(int)
+        for bit, kind in enumerate(self.kinds):
+            for trigger in kind.triggers:
+                kinds_of[trigger] |= 1 << bit
+        firsts = np.zeros(code_points.COUNT, np.uint8)
+        seconds = np.full(code_points.COUNT, _ANYTHING, np.uint8)
+        slots = 4 << len(kinds_of).bit_length()
         keys = np.full(slots, -1, np.int64)
-        pair_kinds = np.zeros(slots, np.uint8)
-        for pair in sorted(pairs):
-            key = ord(pair[0]) << 21 | ord(pair[1])
-            slot = key * _MULTIPLIER >> 20 & slots - 1
+        kinds = np.zeros(slots, np.int64)
+        for trigger in sorted(kinds_of):
+            first, second = ord(trigger[0]), ord(trigger[1]) if len(trigger) == 2 else _ALONE
+            if second == _ALONE:
+                firsts[first] |= _ANYTHING
+            else:
+                group = 1 << (first ^ second) % _GROUPS
+                firsts[first] |= group
+                seconds[second] |= group
+            slot = _hash(first, second) & slots - 1
             while keys[slot] >= 0:
                 slot = slot + 1 & slots - 1
-            keys[slot], pair_kinds[slot] = key, self._kind(pair)
-        return kinds, keys, pair_kinds
+            keys[slot], kinds[slot] = first << 21 | second, kinds_of[trigger]
+        for mark in self.sentence_marks:
+            firsts[ord(mark)] |= _ENDS_SENTENCE
+        in_sentences = sum(1 << bit for bit, kind in enumerate(self.kinds) if kind.in_sentences)
+        return firsts, seconds, keys, kinds, in_sentences
 
-    def _kind(self, trigger: str) -> int:
-        return _ANYWHERE if trigger in self.anywhere else _WITHOUT_SENTENCE
 
-
-def holds_trigger(line: str, triggers: Triggers) -> bool:
-    """The reference: whether one line is worth a closer look."""
+def possible_kinds(line: str, triggers: Triggers) -> int:
+    """The reference: bit k is set if one line may be of kind k."""
     if len(line) > triggers.most_characters:
-        return False
-    if _holds(line, triggers.anywhere):
-        return True
-    return triggers.sentence_marks.isdisjoint(line) and _holds(line, triggers.without_sentence)
+        return 0
+    is_sentence = not triggers.sentence_marks.isdisjoint(line)
+    kinds = 0
+    for bit, kind in enumerate(triggers.kinds):
+        possible = kind.in_sentences or not is_sentence
+        if possible and any(trigger in line for trigger in kind.triggers):
+            kinds |= 1 << bit
+    return kinds
 
 
-def _holds(line: str, triggers: Iterable[str]) -> bool:
-    return any(trigger in line for trigger in triggers)
-
-
-def lines_with_trigger(lines: TextBatch, triggers: Triggers) -> np.ndarray:
-    """`holds_trigger` of each line: bool (lines,)."""
-    chosen = np.empty(len(lines), np.bool_)
-    _choose(lines.characters, lines.starts, triggers.most_characters, *triggers.tables, chosen)
-    return chosen
-
-
-# Kinds of characters and pairs, as bits.
-_ANYWHERE, _WITHOUT_SENTENCE, _BEGINS_PAIR, _ENDS_SENTENCE = 1, 2, 4, 8
-# Small, so that no product with a pair of code points leaves 64 bits.
-_MULTIPLIER = 0x9E3B
-
-
-@kernel
-def _choose(characters, starts, most, kinds, keys, pair_kinds, chosen):  # type: ignore[no-untyped-def]
-    """Writes which lines hold a trigger."""
-    for line in range(starts.shape[0] - 1):
-        end = starts[line + 1]
-        chosen[line] = False
-        if end - starts[line] > most:
-            continue
-        seen = 0
-        for place in range(starts[line], end):
-            kind = kinds[characters[place]]
-            if kind:
-                seen |= kind
-                if kind & _BEGINS_PAIR and place + 1 < end:
-                    seen |= _kind_of_pair(
-                        characters[place], characters[place + 1], keys, pair_kinds
-                    )
-                if seen & _ANYWHERE:
-                    break
-        chosen[line] = seen & _ANYWHERE != 0 or seen & (_WITHOUT_SENTENCE | _ENDS_SENTENCE) == (
-            _WITHOUT_SENTENCE
-        )
+def possible_kinds_of_lines(lines: TextBatch, triggers: Triggers) -> np.ndarray:
+    """`possible_kinds` of each line: int64 (lines,)."""
+    found = np.empty(len(lines), np.int64)
+    _find(lines.characters, lines.starts, triggers.most_characters, *triggers.tables, found)
+    return found
 
 
 @inlined
-def _kind_of_pair(first, second, keys, pair_kinds):  # type: ignore[no-untyped-def]
-    """The kind of two neighbouring characters; 0 where they are no trigger."""
+def _hash(first, second):  # type: ignore[no-untyped-def]
+    return first * 31 + second
+
+
+# A pair belongs to one of a few groups. The tables have, for each code point, the groups in which
+# it is a first and a second character; a pair is looked up only if its characters share one.
+_GROUPS = 6
+# A character that is a trigger alone has this bit, which every second character has too.
+_ANYTHING = 1 << 6
+_ENDS_SENTENCE = 1 << 7
+# What stands for the second character of a trigger of one; no code point.
+_ALONE = code_points.COUNT
+
+
+@kernel
+def _find(  # type: ignore[no-untyped-def]
+    characters, starts, most, firsts, seconds, keys, kinds, in_sentences, found
+):
+    """Writes the possible kinds of each line."""
+    for line in range(starts.shape[0] - 1):
+        whole = characters[starts[line] : starts[line + 1]]
+        length = whole.shape[0]
+        found[line] = 0
+        if length == 0 or length > most:
+            continue
+        kinds_here = 0
+        seen = 0
+        first = whole[0]
+        for place in range(1, length + 1):
+            second = whole[place] if place < length else np.uint32(0)
+            groups = firsts[first]
+            seen |= groups
+            groups &= seconds[second]
+            if groups:
+                if groups & _ANYTHING:
+                    kinds_here |= _kinds_of(first, _ALONE, keys, kinds)
+                if place < length:
+                    kinds_here |= _kinds_of(first, second, keys, kinds)
+            first = second
+        if seen & _ENDS_SENTENCE:
+            kinds_here &= in_sentences
+        found[line] = kinds_here
+
+
+@inlined
+def _kinds_of(first, second, keys, kinds):  # type: ignore[no-untyped-def]
+    """The kinds that two neighbours are a trigger of; 0 where they are none."""
     mask = keys.shape[0] - 1
     key = np.int64(first) << 21 | np.int64(second)
-    slot = (key * _MULTIPLIER >> 20) & mask
+    slot = _hash(np.int64(first), np.int64(second)) & mask
     while keys[slot] >= 0 and keys[slot] != key:
         slot = (slot + 1) & mask
-    return pair_kinds[slot] if keys[slot] == key else np.uint8(0)
+    return kinds[slot] if keys[slot] == key else 0

@@ -1,4 +1,4 @@
-"""The kernel chooses the lines that the reference chooses."""
+"""The kernel sorts lines as the reference does."""
 
 from __future__ import annotations
 
@@ -7,53 +7,73 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.kernels.text_batch import TextBatch
-from filters.kernels.trigger_words import Triggers, holds_trigger, lines_with_trigger
+from filters.kernels.trigger_words import (
+    MOST_KINDS,
+    Kind,
+    Triggers,
+    possible_kinds,
+    possible_kinds_of_lines,
+)
 
+COPYRIGHT, HOME = 1, 2
 TRIGGERS = Triggers(
-    anywhere=frozenset(["版权", "©"]),
-    without_sentence=frozenset(["首页", "|", "版本"]),
+    kinds=(
+        Kind(frozenset(["版权", "©"]), in_sentences=True),
+        Kind(frozenset(["首页", "|", "版本", "版权"]), in_sentences=False),
+    ),
     sentence_marks=frozenset("。！"),
     most_characters=8,
 )
 
 
 @pytest.mark.parametrize(
-    ("line", "chosen"),
+    ("line", "kinds"),
     [
-        ("版权所有", True),
-        ("版权所有。", True),
-        ("©", True),
-        ("回首页", True),
-        ("回首页。", False),
-        ("a|b", True),
-        ("a|b！", False),
-        ("首 页", False),
-        ("首", False),
-        ("", False),
-        ("版权所有版权所有", True),
-        ("版权所有版权所有版", False),
+        ("版权所有", COPYRIGHT | HOME),
+        ("版权所有。", COPYRIGHT),
+        ("©", COPYRIGHT),
+        ("回首页", HOME),
+        ("回首页。", 0),
+        ("a|b", HOME),
+        ("a|b！", 0),
+        ("©|", COPYRIGHT | HOME),
+        ("首 页", 0),
+        ("首", 0),
+        ("", 0),
+        ("版权所有版权所有", COPYRIGHT | HOME),
+        ("版权所有版权所有版", 0),
     ],
 )
-def test_lines(line: str, chosen: bool) -> None:
-    assert holds_trigger(line, TRIGGERS) is chosen
+def test_lines(line: str, kinds: int) -> None:
+    assert possible_kinds(line, TRIGGERS) == kinds
 
 
 @given(st.lists(st.text("版权本©首页|。！a", max_size=10)))
 def test_kernel_equals_reference(lines: list[str]) -> None:
-    chosen = lines_with_trigger(TextBatch.from_strings(lines), TRIGGERS)
-    assert chosen.tolist() == [holds_trigger(line, TRIGGERS) for line in lines]
+    found = possible_kinds_of_lines(TextBatch.from_strings(lines), TRIGGERS)
+    assert found.tolist() == [possible_kinds(line, TRIGGERS) for line in lines]
 
 
-@given(st.sets(st.text(min_size=1, max_size=2), max_size=20), st.lists(st.text(max_size=10)))
-def test_any_triggers(words: set[str], lines: list[str]) -> None:
-    words = {word for word in words if word.encode("utf-8", "replace").decode() == word}
-    half = frozenset(sorted(words)[::2])
-    triggers = Triggers(half, frozenset(words) - half, frozenset("。"), 8)
-    lines = [line.encode("utf-8", "replace").decode() for line in lines] + sorted(words)
-    chosen = lines_with_trigger(TextBatch.from_strings(lines), triggers)
-    assert chosen.tolist() == [holds_trigger(line, triggers) for line in lines]
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=2)
+
+
+@given(
+    st.lists(st.builds(Kind, st.frozensets(WORDS, max_size=9), st.booleans()), max_size=MOST_KINDS),
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=10)),
+)
+def test_any_triggers(kinds: list[Kind], lines: list[str]) -> None:
+    triggers = Triggers(kinds, frozenset("。a"), 8)
+    words = sorted({word for kind in kinds for word in kind.triggers})
+    lines = [*lines, *words, "".join(words)[:8]]
+    found = possible_kinds_of_lines(TextBatch.from_strings(lines), triggers)
+    assert found.tolist() == [possible_kinds(line, triggers) for line in lines]
 
 
 def test_a_trigger_has_one_or_two_characters() -> None:
     with pytest.raises(ValueError, match="上一页"):
-        Triggers(frozenset(["上一页"]), frozenset(), frozenset(), 8)
+        Triggers([Kind(frozenset(["上一页"]), True)], frozenset(), 8)
+
+
+def test_kinds_are_bits() -> None:
+    with pytest.raises(ValueError, match="33 kinds"):
+        Triggers([Kind(frozenset("a"), True)] * 33, frozenset(), 8)

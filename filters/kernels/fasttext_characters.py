@@ -5,6 +5,8 @@ The reference is `fasttext_prediction.reference_score` of a text's characters.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from filters.kernels.compiling import kernel
@@ -35,8 +37,6 @@ class CharacterTable:
             if len(word) == 1 and self._kinds[ord(word)] != _WHITE_SPACE:
                 self._kinds[ord(word)] = _KNOWN
                 self._weights[ord(word)] = model.word_weights[row]
-        self._hashes = np.empty(CODE_POINTS, np.uint32)
-        _hash_characters(self._hashes)
         self._end_hash, self._end_weight, self._end_known = model.end_of_line
 
     def score(self, texts: TextBatch, most: int) -> np.ndarray:
@@ -57,7 +57,7 @@ class CharacterTable:
             most,
             self._kinds,
             self._weights,
-            self._hashes,
+            _hashes(),
             self._model.ngram_weights,
             self._model.ngrams,
             np.uint32(self._end_hash),
@@ -67,6 +67,15 @@ class CharacterTable:
             scores,
         )
         return scores
+
+
+@cache
+def _hashes() -> np.ndarray:
+    """`word_hash` of every code point: uint32 (0x110000,), read-only."""
+    hashes = np.empty(CODE_POINTS, np.uint32)
+    _hash_characters(hashes)
+    hashes.flags.writeable = False
+    return hashes
 
 
 @kernel

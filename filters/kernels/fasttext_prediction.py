@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -112,15 +112,17 @@ def fold_rows(rows: np.ndarray, direction: np.ndarray) -> np.ndarray:
     return folded
 
 
+@cache
 def white_space() -> np.ndarray:
     """Which characters part words: those of `str.isspace`, and NUL, which does so for fastText.
 
     Returns:
-      bool (0x110000,), by code point.
+      bool (0x110000,), by code point, read-only.
     """
     spaces = np.zeros(CODE_POINTS, bool)
     # None lies above U+3000.
     spaces[:0x3001] = [chr(point).isspace() or point == 0 for point in range(0x3001)]
+    spaces.flags.writeable = False
     return spaces
 
 

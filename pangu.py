@@ -21,6 +21,7 @@ VERBS = {
     "run": ("pipeline.commands", "Turn a recipe into corpus, tokenizer, shards and report."),
     "status": ("pipeline.commands", "Show how far a run is."),
     "inspect": ("pipeline.commands", "Show the life of one document of a run."),
+    "extract": ("pipeline.extract_command", "Write the documents of crawl files to one file."),
     "whatif": ("pipeline.whatif_command", "Show what another limit of a rule would remove."),
     "classifier": ("pipeline.classifier_commands", "Train and test a spam or quality classifier."),
     "tokenizer": ("tokenizer.commands", "Train a vocabulary; encode and decode with it."),

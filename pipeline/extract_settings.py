@@ -1,4 +1,4 @@
-"""The recipe's `extract` block: what reading and extracting one page may cost, and how it is done."""
+"""The recipe's `extract` block: what one page may cost, and how its text is found."""
 
 from __future__ import annotations
 

@@ -83,6 +83,9 @@ class PageExtractor:
             Extracted(main.title, main.text, page.encoding, page.replaced, main.method)
         )
 
+    def close(self) -> None:
+        """Ends the process of the library extractors, if one was needed."""
+
 
 def is_html(record: Record) -> bool:
     """True if a record's content type, or where that says nothing its first bytes, mean HTML."""

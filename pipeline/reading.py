@@ -29,6 +29,7 @@ __all__ = [
     "Record",
     "TextFields",
     "detect_format",
+    "format_of_name",
     "read_records",
 ]
 
@@ -107,10 +108,7 @@ def detect_format(name: str, head: bytes) -> str:
     Raises:
       UserError: neither name nor content tells.
     """
-    parts = name.rsplit("/", 1)[-1].lower().split(".")
-    by_name = next(
-        (_FORMAT_OF_SUFFIX[part] for part in parts[:0:-1] if part in _FORMAT_OF_SUFFIX), ""
-    )
+    by_name = format_of_name(name)
     content = _unpack_head(head)
     if content.startswith(b"PAR1"):
         return "parquet"
@@ -129,6 +127,12 @@ def detect_format(name: str, head: bytes) -> str:
         f"{name}: cannot tell what format this is; "
         f"set the source's `format` to one of: {', '.join(FORMATS)}"
     )
+
+
+def format_of_name(name: str) -> str:
+    """The format that a file's name tells, "" if it tells none."""
+    parts = name.rsplit("/", 1)[-1].lower().split(".")
+    return next((_FORMAT_OF_SUFFIX[part] for part in parts[:0:-1] if part in _FORMAT_OF_SUFFIX), "")
 
 
 def _unpack_head(head: bytes) -> bytes:

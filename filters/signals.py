@@ -105,10 +105,11 @@ class Measurer:
         folded = folded or fold_texts(texts)
         folded_titles = fold_texts(titles)
         hits, different = self._words.search(folded_titles.texts, folded.texts)
+        lines, of_classes = line_statistics_of(texts)
         counted = _Counted(
             texts.lengths(),
-            classes.count_classes_of(texts),
-            line_statistics_of(texts),
+            of_classes,
+            lines,
             *self._variety.measure(texts),
             address_characters_of(texts),
             self._repetition.measure(texts),

@@ -12,8 +12,6 @@ from functools import cache
 
 import numpy as np
 
-from filters.kernels.compiling import kernel
-from filters.kernels.text_batch import TextBatch
 
 # White space first, then letters, then punctuation: code below compares with the borders.
 (
@@ -100,21 +98,9 @@ def class_table() -> np.ndarray:
 
 
 def count_classes(text: str) -> list[int]:
-    """How many characters of each class a text has: CLASSES numbers. The reference."""
+    """How many characters of each class a text has: CLASSES numbers.
+
+    The reference; `line_statistics_of` counts them on its way.
+    """
     counts = Counter(int(class_table()[ord(character)]) for character in text)
     return [counts[number] for number in range(CLASSES)]
-
-
-def count_classes_of(texts: TextBatch) -> np.ndarray:
-    """How many characters of each class each text has: int64 (texts, CLASSES). The kernel."""
-    counts = np.zeros((len(texts), CLASSES), np.int64)
-    _count(texts.characters, texts.starts, class_table(), counts)
-    return counts
-
-
-@kernel
-def _count(characters, starts, classes, counts):  # type: ignore[no-untyped-def]
-    for text in range(starts.shape[0] - 1):
-        row = counts[text]
-        for place in range(starts[text], starts[text + 1]):
-            row[classes[characters[place]]] += 1

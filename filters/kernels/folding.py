@@ -90,46 +90,33 @@ def comparable_lines(text: str, folding: Folding) -> list[str]:
 def fold_batch(texts: TextBatch, folding: Folding) -> FoldedBatch:
     """The kernel."""
     table, expansions = folding.tables
-    size, breaks = _sizes(texts.characters, table, expansions)
-    folded = np.empty(size, np.uint32)
-    comparable = np.empty(size, np.uint32)
-    # Every line that counts ends in a break or with its text.
-    line_starts = np.empty(breaks + len(texts) + 1, np.int64)
-    starts, comparable_starts, first_lines = (np.empty(len(texts) + 1, np.int64) for _ in range(3))
-    count, lines = _fold(
-        texts.characters,
-        texts.starts,
-        table,
-        expansions,
-        folded,
-        starts,
-        comparable,
-        comparable_starts,
-        line_starts,
-        first_lines,
-    )
+    total = len(texts.characters)
+    # Few characters become several: there is room for them, or else for all of them.
+    for room in (total + total // 8 + 64, total * MOST_CHARACTERS):
+        folded = np.empty(room, np.uint32)
+        comparable = np.empty(room, np.uint32)
+        line_starts = np.empty(total // 2 + len(texts) + 2, np.int64)
+        starts, comparable_starts, first_lines = np.empty((3, len(texts) + 1), np.int64)
+        size, count, lines = _fold(
+            texts.characters,
+            texts.starts,
+            table,
+            expansions,
+            folded,
+            starts,
+            comparable,
+            comparable_starts,
+            line_starts,
+            first_lines,
+        )
+        if size >= 0:
+            break
     return FoldedBatch(
-        TextBatch(folded, starts),
+        TextBatch(folded[:size], starts),
         TextBatch(comparable[:count], comparable_starts),
         line_starts[: lines + 1],
         first_lines,
     )
-
-
-@kernel
-def _sizes(characters, table, expansions):  # type: ignore[no-untyped-def]
-    """Characters after folding, and line breaks."""
-    size = 0
-    breaks = 0
-    for place in range(characters.shape[0]):
-        entry = table[characters[place]]
-        breaks += characters[place] == 10
-        if entry & np.uint32(_SEVERAL):
-            for point in expansions[entry & _POINT]:
-                size += point != 0
-        else:
-            size += 1
-    return size, breaks
 
 
 @kernel
@@ -145,6 +132,9 @@ def _fold(  # type: ignore[no-untyped-def]
     line_starts,
     first_lines,
 ):
+    """Returns how many characters, comparable ones and lines there are; -1 without the room."""
+    room = folded.shape[0]
+    total = characters.shape[0]
     size = 0
     count = 0
     lines = 0
@@ -158,6 +148,8 @@ def _fold(  # type: ignore[no-untyped-def]
             character = characters[place]
             entry = table[character]
             if entry & np.uint32(_SEVERAL):
+                if size + MOST_CHARACTERS + total - place > room:
+                    return -1, 0, 0
                 for point in expansions[entry & _POINT]:
                     if point != 0:
                         folded[size] = point & _POINT
@@ -184,4 +176,4 @@ def _fold(  # type: ignore[no-untyped-def]
         folded_starts[text + 1] = size
         comparable_starts[text + 1] = count
         first_lines[text + 1] = lines
-    return count, lines
+    return size, count, lines

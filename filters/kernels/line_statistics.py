@@ -11,6 +11,7 @@ import re
 import numpy as np
 
 from filters.kernels.character_classes import (
+    CLASSES,
     CLOSING,
     CLOSING_BRACKET,
     ELLIPSIS,
@@ -22,7 +23,7 @@ from filters.kernels.character_classes import (
     class_table,
 )
 from filters.kernels.compiling import inlined, kernel
-from filters.kernels.hashing import absorb
+from filters.kernels.hashing import absorb, mix64
 from filters.kernels.text_batch import TextBatch
 
 # A line of fewer characters is short, as in ChineseWebText's and HPLT's rules.
@@ -113,22 +114,38 @@ def _later_copies(pieces: list[str]) -> list[str]:
     return [piece for piece in pieces if piece in seen or seen.add(piece)]  # type: ignore[func-returns-value]
 
 
-def line_statistics_of(texts: TextBatch) -> np.ndarray:
-    """The kernel: COUNTS of each text, int64 (texts, len(COUNTS))."""
+def line_statistics_of(texts: TextBatch) -> tuple[np.ndarray, np.ndarray]:
+    """The kernel, which counts the classes of characters on the way.
+
+    Returns:
+      COUNTS of each text, int64 (texts, len(COUNTS)); and what `count_classes` returns for it,
+      int64 (texts, CLASSES).
+    """
     counts = np.zeros((len(texts), len(COUNTS)), np.int64)
+    of_classes = np.zeros((len(texts), CLASSES), np.int64)
     longest = int(texts.lengths().max(initial=0))
     # Hash and length of each line and each short sentence of one text; both end in a character.
     most = longest // 2 + 1
     hashes = np.empty((2, most), np.uint64)
     lengths = np.empty((2, most), np.int32)
     table = np.empty(1 << (2 * most + 2).bit_length(), np.uint64)
-    _measure(texts.characters, texts.starts, class_table(), _ARROWS, hashes, lengths, table, counts)
-    return counts
+    _measure(
+        texts.characters,
+        texts.starts,
+        class_table(),
+        _ARROWS,
+        hashes,
+        lengths,
+        table,
+        counts,
+        of_classes,
+    )
+    return counts, of_classes
 
 
 @kernel
 def _measure(  # type: ignore[no-untyped-def]
-    characters, starts, classes, arrows, hashes, lengths, table, counts
+    characters, starts, classes, arrows, hashes, lengths, table, counts, of_classes
 ):
     for text in range(starts.shape[0] - 1):
         start = starts[text]
@@ -153,6 +170,7 @@ def _measure(  # type: ignore[no-untyped-def]
             if place < end:
                 character = characters[place]
                 group = classes[character]
+                of_classes[text, group] += 1
             if group == SPACE:
                 state = absorb(state, np.uint64(character))
                 dots = 0
@@ -234,7 +252,7 @@ def _repeats(hashes, lengths, count, table):  # type: ignore[no-untyped-def]
     mask = np.uint64(size - 1)
     for piece in range(count):
         key = hashes[piece] | np.uint64(1)
-        slot = (key >> np.uint64(1)) & mask
+        slot = mix64(key) & mask
         while table[slot] != 0 and table[slot] != key:
             slot = (slot + np.uint64(1)) & mask
         if table[slot] == key:

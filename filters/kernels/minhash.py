@@ -26,7 +26,6 @@ def shingle_hashes(text: str, shingle: int) -> list[int]:
         state = 0
         for character in text[place : place + shingle]:
             state = ((state ^ ord(character)) * 0xD6E8_FEB8_6659_FD93) & _WORD
-            state ^= state >> 32
         hashes.append(state >> 32)
     return hashes
 
@@ -138,8 +137,9 @@ def _lowest(hashes, starts, factors, offsets, mixed, values):  # type: ignore[no
 @kernel
 def _join(values, rows, keys):  # type: ignore[no-untyped-def]
     for text in range(keys.shape[0]):
-        for band in range(keys.shape[1]):
-            key = np.uint64(0)
-            for index in range(band * rows, (band + 1) * rows):
-                key = mix64(key ^ np.uint64(values[text, index]))
-            keys[text, band] = key
+        row = keys[text]
+        row[:] = 0
+        # Bands in the inner loop: their chains of operations overlap.
+        for index in range(rows):
+            for band in range(keys.shape[1]):
+                row[band] = mix64(row[band] ^ np.uint64(values[text, band * rows + index]))

@@ -29,7 +29,6 @@ def _hash(line: str) -> int:
     state = 0
     for character in line:
         state = ((state ^ ord(character)) * 0xD6E8_FEB8_6659_FD93) & _WORD
-        state ^= state >> 32
     # SplitMix64's finalizer.
     state = (state + 0x9E37_79B9_7F4A_7C15) & _WORD
     state = ((state ^ (state >> 30)) * 0xBF58_476D_1CE4_E5B9) & _WORD

@@ -124,11 +124,8 @@ def _measure(  # type: ignore[no-untyped-def]
         left = length - 1
         row = shares[text]
         for n in range(2, 14):
-            _count_ngrams(visible, n, left, places, hashes, slots, table)
+            most = _count_ngrams(visible, n, left, places, hashes, slots, table)
             if n <= 4:
-                most = _ONE
-                for index in range(left):
-                    most = max(most, table[slots[index]] & _COUNT)
                 row[n - 2] = min(1.0, n * np.int64(most) / length) if length >= n else 0.0
             elif n <= 10:
                 row[n - 2] = _duplicates(n, left, places, slots, table) / length
@@ -141,7 +138,11 @@ def _measure(  # type: ignore[no-untyped-def]
 
 @kernel
 def _count_ngrams(visible, n, left, places, hashes, slots, table):  # type: ignore[no-untyped-def]
-    """Counts the n-grams at the places that are left; notes where in the table each one is."""
+    """Counts the n-grams at the places that are left; notes where in the table each one is.
+
+    Returns:
+      the count of the most frequent one, 1 where no place is left.
+    """
     bits = 4
     while (1 << bits) < 4 * left:
         bits += 1
@@ -149,6 +150,7 @@ def _count_ngrams(visible, n, left, places, hashes, slots, table):  # type: igno
     # Unsigned indices: numba need not ask whether they count from the end.
     mask = np.uint64((1 << bits) - 1)
     shift = np.uint64(64 - bits)
+    most = _ONE
     for index in range(left):
         state = absorb(hashes[index], np.uint64(visible[places[index] + np.uint32(n - 1)]))
         hashes[index] = state
@@ -158,8 +160,11 @@ def _count_ngrams(visible, n, left, places, hashes, slots, table):  # type: igno
         while entry != 0 and entry & _KEY != key:
             slot = (slot + np.uint64(1)) & mask
             entry = table[slot]
-        table[slot] = (key | (entry & _COUNT)) + _ONE
+        count = (entry & _COUNT) + _ONE
+        table[slot] = key | count
         slots[index] = slot
+        most = max(most, count)
+    return most
 
 
 @kernel

@@ -74,7 +74,7 @@ class Classifier:
             raise UserError(f"{name}: has no label '{label}'{nearest(label, model.labels)}")
         self.features = features
         self.folded = _fold(model, label, name) if model.folds and features != "text" else None
-        self._library = None if self.folded else _LibraryModel(content, label)
+        self._library = None if self.folded else _LibraryModel(content, name, label)
         self._characters = self._words = None
         if self.folded and features == "characters":
             self._characters = CharacterTable(self.folded)
@@ -136,20 +136,26 @@ def _decoded(word: bytes) -> str:
 class _LibraryModel:
     """A model that does not fold, in the fastText library."""
 
-    def __init__(self, content: bytes, label: str) -> None:
+    def __init__(self, content: bytes, name: str, label: str) -> None:
         import fasttext
 
         with tempfile.TemporaryDirectory(prefix="pangu-alpha-classifier-") as folder:
             path = Path(folder) / "model.bin"
             path.write_bytes(content)
             self._model: Any = fasttext.load_model(str(path))
+        self._name = name
         self._label = label
         self._labels = len(self._model.get_labels())
 
     def score(self, lines: Sequence[str]) -> np.ndarray:
         """The label's probability for each line: float32 (lines,)."""
         scores = np.full(len(lines), 0.5, np.float32)
-        found = self._model.predict(list(lines), k=self._labels) if lines else ([], [])
+        if not lines:
+            return scores
+        try:
+            found = self._model.predict(list(lines), k=self._labels)
+        except RuntimeError as error:
+            raise UserError(f"{self._name}: cannot be used: {error}; train it again") from None
         for index, (labels, values) in enumerate(zip(*found, strict=True)):
             if len(labels):
                 probability = dict(zip(labels, values, strict=True)).get(self._label, 0.0)

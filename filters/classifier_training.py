@@ -28,6 +28,7 @@ from filters.kernels.text_batch import TextBatch
 from pangu_settings import UserError
 
 LIBRARY = "fasttext-community"
+_RELEASE = f"the release that this project names: pip install '{LIBRARY}==0.11.9'"
 _SCORED_AT_ONCE = 256
 # Embeddings start within 1 / dimension of 0 and stay near; what memory held lies anywhere.
 _LARGEST_WEIGHT = 1e4
@@ -198,8 +199,8 @@ def _train(examples: list[Example], settings: FastTextSettings) -> bytes:
             )
         except RuntimeError as error:
             raise UserError(
-                f"fastText cannot train on these documents: {error}; "
-                f"a lower learning_rate than {settings.learning_rate} may help"
+                f"fastText cannot train on these documents: {error} A lower learning_rate than "
+                f"{settings.learning_rate} may help; so may {_RELEASE}"
             ) from None
         path = Path(folder) / "model.bin"
         model.save_model(str(path))
@@ -214,5 +215,5 @@ def _check_initialised(model: FastTextModel) -> None:
     if (rows == 0).all(axis=1).any() or np.abs(rows).max(initial=0) > _LARGEST_WEIGHT:
         raise UserError(
             "fastText left embeddings uninitialised (a bug of its releases 0.9.3 and 0.10); "
-            f"install the release that this project names: pip install '{LIBRARY}==0.11.9'"
+            f"use {_RELEASE}"
         )

@@ -157,7 +157,10 @@ class _Reader:
         return bytes(self.take(end + 1 - self._place)[:-1])
 
     def floats(self, count: int) -> np.ndarray:
-        return np.frombuffer(self.take(count * 4), "<f4")
+        numbers = np.frombuffer(self.take(count * 4), "<f4")
+        finite = bool(np.isfinite(numbers).all())
+        self.check(finite, "holds numbers that are infinite or none at all")
+        return numbers
 
 
 def _read_dictionary(
@@ -187,7 +190,11 @@ def _read_dictionary(
         reader.check(
             all(0 <= row < pruned_count for row in pruned), "prunes to rows that are not there"
         )
-    labels = tuple(word.decode("utf-8", "replace") for word, _ in entries[word_count:])
+    try:
+        labels = tuple(word.decode("utf-8") for word, _ in entries[word_count:])
+    except UnicodeDecodeError:
+        reader.check(False, "has a label that is not UTF-8")
+        raise
     return tuple(word for word, _ in entries[:word_count]), labels, pruned
 
 
@@ -200,9 +207,7 @@ def _read_shape(reader: _Reader) -> tuple[int, int]:
 
 def _read_matrix(reader: _Reader) -> np.ndarray:
     rows, columns = _read_shape(reader)
-    matrix = reader.floats(rows * columns).reshape(rows, columns)
-    reader.check(bool(np.isfinite(matrix).all()), "holds numbers that are infinite or none at all")
-    return matrix
+    return reader.floats(rows * columns).reshape(rows, columns)
 
 
 def _skip_quantised(reader: _Reader) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from types import TracebackType
@@ -17,6 +17,7 @@ import pyarrow as pa
 from pangu_settings import UserError, nearest
 from pipeline import storage
 from pipeline.reading import format_of_name
+from pipeline.rows import whole_characters
 from pipeline.tables import TableWriter
 
 STANDARD_OUTPUT = "-"
@@ -36,7 +37,7 @@ def find_files(names: Iterable[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for name in names:
-        files = _files_below(name) if _is_folder(name) else storage.glob(name)
+        files = _files_below(name) if _is_folder(name) else _matches(name)
         if not files:
             raise UserError(f"'{name}' names no file that can be read{_way_out(name)}")
         found.update(dict.fromkeys(files))
@@ -49,11 +50,15 @@ def _is_folder(name: str) -> bool:
 
 
 def _files_below(folder: str) -> list[str]:
-    files = storage.glob(storage.join(folder, "**"))
+    return [path for path in _matches(storage.join(folder, "**")) if format_of_name(path)]
+
+
+def _matches(pattern: str) -> list[str]:
+    """The files of a pattern, hidden ones only if they are named."""
     return [
         path
-        for path in files
-        if not path.rsplit("/", 1)[-1].startswith(".") and format_of_name(path)
+        for path in storage.glob(pattern)
+        if path == pattern or not path.rsplit("/", 1)[-1].startswith(".")
     ]
 
 
@@ -100,6 +105,13 @@ class DocumentFile:
         """Adds rows; columns that the schema does not have are left out."""
         self._sink.write(batch.select(self._schema.names))
 
+    def write_rows(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Adds rows as they are; Parquet takes the schema's fields of them, null where missing."""
+        if isinstance(self._sink, _JsonLines):
+            self._sink.write_rows(rows)
+        else:
+            self._sink.write(pa.RecordBatch.from_pylist(list(rows), schema=self._schema))
+
     def __enter__(self) -> DocumentFile:
         return self
 
@@ -117,10 +129,11 @@ class _JsonLines:
         self._file = file
 
     def write(self, batch: pa.RecordBatch) -> None:
-        lines = (
-            json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in batch.to_pylist()
-        )
-        self._file.write("".join(lines).encode())
+        self.write_rows(batch.to_pylist())
+
+    def write_rows(self, rows: Sequence[dict[str, Any]]) -> None:
+        lines = (json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in rows)
+        self._file.write(whole_characters("".join(lines)).encode())
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import zstandard
 from fastwarc.stream_io import BrotliReader
@@ -84,6 +85,7 @@ def parse_http(block: bytes) -> HttpMessage:
     return HttpMessage(int(status[1]) if status else None, parse_headers(head), body)
 
 
+@lru_cache(maxsize=256)  # a crawl repeats a handful of values
 def parse_content_type(value: str) -> tuple[str, str | None]:
     """Returns media type and charset label, both lower case; ("", None) where there is none.
 

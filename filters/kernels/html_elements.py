@@ -49,9 +49,17 @@ IN_PREFORMATTED = 16
 
 @dataclass
 class Box:
-    """A block-level element: it holds blocks[start:end], and boxes up to boxes[next]."""
+    """A block-level element.
+
+    Attributes:
+      groups: of its tag.
+      shape: boxes of one kind, such as the posts of a thread, have the same.
+      start, end: it holds blocks[start:end].
+      next: the first box after it that is not inside it.
+    """
 
     groups: int
+    shape: int
     start: int
     end: int = 0
     next: int = 0
@@ -74,7 +82,7 @@ class OpenElements:
     """The reference: the open elements, outermost first, and the blocks and boxes read so far."""
 
     blocks: list[Block] = field(default_factory=list)
-    boxes: list[Box] = field(default_factory=lambda: [Box(PAGE, 0)])
+    boxes: list[Box] = field(default_factory=lambda: [Box(PAGE, 0, 0)])
     elements: list[Element] = field(default_factory=list)
     link: int | None = None  # how many elements were open when a link began
 
@@ -142,7 +150,7 @@ class OpenElements:
         box = None
         if tag.groups & BLOCK and not flags & IN_SKIPPED:
             box = len(self.boxes)
-            self.boxes.append(Box(tag.groups, len(self.blocks)))
+            self.boxes.append(Box(tag.groups, tag.shape, len(self.blocks)))
         self.elements.append(Element(tag.name, tag.groups, flags, box, len(self.blocks)))
 
     def _close_nearest(self, closed: int, protected: int) -> None:
@@ -196,10 +204,11 @@ BLOCK_FLAGS = 6
 BLOCK_COLUMNS = 7
 # Boxes: int32 (boxes, BOX_COLUMNS).
 BOX_GROUPS = 0
-BOX_START = 1
-BOX_END = 2
-BOX_NEXT = 3
-BOX_COLUMNS = 4
+BOX_SHAPE = 1
+BOX_START = 2
+BOX_END = 3
+BOX_NEXT = 4
+BOX_COLUMNS = 5
 # The open elements: int64 (MAX_DEPTH, ELEMENT_COLUMNS).
 ELEMENT_NAME = 0
 ELEMENT_GROUPS = 1
@@ -299,6 +308,7 @@ def _push(tag, groups, is_hidden, elements, counts, boxes):  # type: ignore[no-u
     if groups & BLOCK and (flags & IN_SKIPPED) == 0 and counts[BOXES] < len(boxes):
         box = counts[BOXES]
         boxes[box, BOX_GROUPS] = groups
+        boxes[box, BOX_SHAPE] = tag[html_markup.SHAPE]
         boxes[box, BOX_START] = counts[BLOCKS]
         counts[BOXES] += 1
     elements[depth, ELEMENT_NAME] = tag[html_markup.NAME]

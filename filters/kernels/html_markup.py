@@ -26,6 +26,8 @@ from filters.kernels.html_tags import (
     key_of,
 )
 
+SHAPE_BITS = (1 << 31) - 1
+
 
 @dataclass
 class Tag:
@@ -34,6 +36,8 @@ class Tag:
     Attributes:
       groups: of `html_tags`; 0 for a tag that is not in the vocabulary.
       is_hidden: not shown, by attribute or style.
+      shape: what boxes of one kind have in common: key of the name and the first word of the class,
+        in 31 bits; 0 without a class.
       is_beside: its class or id is the name of a box beside the text.
       is_shared_title: a meta with the title for sharing ("og:title").
       is_refresh: a meta that sends the reader to another page.
@@ -43,6 +47,7 @@ class Tag:
     name: str
     groups: int
     is_end: bool
+    shape: int = 0
     is_hidden: bool = False
     is_beside: bool = False
     is_shared_title: bool = False
@@ -60,6 +65,7 @@ _ATTRIBUTE = re.compile(
     re.VERBOSE,
 )
 _OPEN_QUOTE = re.compile(r"""[ \t\n\f\r]*=[ \t\n\f\r]*["']""")
+_CLASS_WORD = re.compile(r"[^ \t\n\f\r]+")
 _DISPLAY_NONE = re.compile(r"display[ \t\n\f\r\v]*:[ \t\n\f\r\v]*none", re.ASCII | re.IGNORECASE)
 
 
@@ -116,6 +122,9 @@ def _note(tag: Tag, name: str, value: str, span: tuple[int, int]) -> None:
         tag.is_hidden = not tag.groups & PAGE
     elif name in ("class", "id") and tag.groups & BLOCK:
         tag.is_beside = tag.is_beside or is_named_beside_reference(value)
+        if name == "class":
+            words = _CLASS_WORD.findall(value)
+            tag.shape = key_of(f"{tag.name} {words[0]}") & SHAPE_BITS if words else 0
     elif tag.groups & META:
         lower = value.encode().lower()
         if name == "content":
@@ -136,7 +145,8 @@ IS_SHARED_TITLE = 5
 IS_REFRESH = 6
 CONTENT_START = 7
 CONTENT_END = 8
-TAG_FIELDS = 9
+SHAPE = 9
+TAG_FIELDS = 10
 
 _CLASS = np.int64(key_of("class"))
 _ID = np.int64(key_of("id"))
@@ -206,7 +216,8 @@ def read_markup(page, place, end, tag):  # type: ignore[no-untyped-def]
     tag[IS_REFRESH] = 0
     tag[CONTENT_START] = 0
     tag[CONTENT_END] = 0
-    here = _read_attributes(page, here, end, tag)
+    tag[SHAPE] = 0
+    here = _read_attributes(page, here, end, hashed, tag)
     if here > 0:
         tag[NAME] = name
         return here
@@ -229,8 +240,8 @@ def _after_comment(page, place, end):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _read_attributes(page, here, end, tag):  # type: ignore[no-untyped-def]
-    """Reads to the end of a tag; the place after it, or 0 if it has none."""
+def _read_attributes(page, here, end, tag_name, tag):  # type: ignore[no-untyped-def]
+    """Reads to the end of a tag with the hash of its name; the place after it, 0 if it has none."""
     while True:
         while here < end and (is_markup_space(page[here]) or page[here] == 47):
             here += 1
@@ -267,6 +278,8 @@ def _read_attributes(page, here, end, tag):  # type: ignore[no-untyped-def]
                 value_end = here
         if tag[IS_END] == 0:
             _note_attribute(page, key(hashed), value_start, value_end, tag)
+            if key(hashed) == _CLASS and tag[GROUPS] & BLOCK:
+                tag[SHAPE] = _shape(page, value_start, value_end, tag_name)
 
 
 @inlined
@@ -286,6 +299,20 @@ def _note_attribute(page, name, start, end, tag):  # type: ignore[no-untyped-def
                 tag[IS_SHARED_TITLE] = 1
         elif name == _HTTP_EQUIV and _key_of_value(page, start, end) == _REFRESH:
             tag[IS_REFRESH] = 1
+
+
+@inlined
+def _shape(page, start, end, hashed):  # type: ignore[no-untyped-def]
+    """Of the name that was hashed, a blank, and the first word of the class page[start:end]."""
+    while start < end and is_markup_space(page[start]):
+        start += 1
+    if start == end:
+        return np.int64(0)
+    hashed = hash_byte(hashed, np.uint8(32))
+    while start < end and not is_markup_space(page[start]):
+        hashed = hash_byte(hashed, page[start])
+        start += 1
+    return key(hashed) & SHAPE_BITS
 
 
 @kernel

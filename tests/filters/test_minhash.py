@@ -8,38 +8,83 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.minhash import MinHash, comparable_characters, match_probability, shingle_hashes
+from filters.folding import fold_texts
+from filters.kernels.minhash import shingle_hashes_of, signatures_of
+from filters.kernels.text_batch import TextBatch
+from filters.minhash import MinHash, comparable_characters, match_probability
 
 TEXT = "春天的江南总是下着细雨，石板路上的行人撑着油纸伞，慢慢走过古老的小桥。" * 3
+LETTERS = "春天的江南总是下着细雨abc123，。 \n"
 
 
 def shingles(text: str) -> set[str]:
-    points = "".join(map(chr, comparable_characters(text)))
-    return {points[i : i + 5] for i in range(len(points) - 4)}
+    comparable = comparable_characters(text)
+    return {comparable[i : i + 5] for i in range(len(comparable) - 4)}
 
 
-@given(st.text(alphabet="春天的江南总是下着细雨abc123，。 ", max_size=300))
-@settings(max_examples=50, deadline=None)
+def datasketch_signature(minhash: MinHash, text: str, seed: int) -> np.ndarray:
+    size = minhash.bands * minhash.rows
+    reference = datasketch.MinHash(size, seed=seed, hashfunc=int, scheme="affine32")
+    reference.update_batch(minhash.shingle_hashes(text))
+    values: np.ndarray = reference.hashvalues
+    return values
+
+
+@given(st.text(LETTERS, max_size=300))
+@settings(max_examples=50)
 def test_signature_equals_datasketch(text: str) -> None:
-    hashes = shingle_hashes(text, 5)
-    reference = datasketch.MinHash(128, seed=1, hashfunc=int, scheme="affine32")
-    reference.update_batch([int(value) for value in hashes])
-    np.testing.assert_array_equal(MinHash(5, 16, 8, 1).signature(text), reference.hashvalues)
+    minhash = MinHash(5, 16, 8, 1)
+    np.testing.assert_array_equal(
+        minhash.signature(text), datasketch_signature(minhash, text, seed=1)
+    )
 
 
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=200))
-@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.text(LETTERS, max_size=120), max_size=6),
+    st.integers(1, 8),
+    st.integers(1, 9),
+    st.integers(1, 5),
+)
+@settings(max_examples=100)
+def test_batch_equals_reference(texts: list[str], shingle: int, bands: int, rows: int) -> None:
+    minhash = MinHash(shingle, bands, rows, 3)
+    has_bands, keys = minhash.band_keys_of(fold_texts(TextBatch.from_strings(texts)).comparable)
+    assert keys.shape == (len(texts), bands)
+    for text, found, row in zip(texts, has_bands, keys, strict=True):
+        assert (row.tolist() if found else []) == minhash.band_keys(text).tolist()
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+@settings(max_examples=100)
 def test_each_distinct_shingle_has_one_hash(text: str) -> None:
-    assert len(shingle_hashes(text, 5)) == len(shingles(text))
+    assert len(set(MinHash(5, 16, 8, 1).shingle_hashes(text))) == len(shingles(text))
+
+
+def test_hashes_of_shingles_spread_evenly() -> None:
+    # Neighbouring shingles differ in little; their hashes must not.
+    rng = np.random.default_rng(0)
+    points = rng.integers(0x4E00, 0x4E10, (2000, 5))
+    texts = sorted({"".join(map(chr, row)) for row in points})
+    hashes, _ = shingle_hashes_of(TextBatch.from_strings(texts), 5)
+    assert len(set(hashes.tolist())) == len(texts)
+    for shift in (0, 12, 24):
+        counts = np.bincount((hashes >> np.uint32(shift)) & np.uint32(0xFF), minlength=256)
+        # 255 degrees of freedom: 6 standard deviations above the mean.
+        assert ((counts - counts.mean()) ** 2 / counts.mean()).sum() < 255 + 6 * (2 * 255) ** 0.5
 
 
 def test_long_text_is_permuted_in_blocks_without_a_difference() -> None:
     rng = np.random.default_rng(0)
     text = "".join(map(chr, rng.integers(0x4E00, 0x9000, 10_000)))
-    hashes = shingle_hashes(text, 5)
-    reference = datasketch.MinHash(32, seed=3, hashfunc=int, scheme="affine32")
-    reference.update_batch([int(value) for value in hashes])
-    np.testing.assert_array_equal(MinHash(5, 4, 8, 3).signature(text), reference.hashvalues)
+    minhash = MinHash(5, 4, 8, 3)
+    expected = datasketch_signature(minhash, text, seed=3)
+    np.testing.assert_array_equal(minhash.signature(text), expected)
+    comparable = TextBatch.from_strings([comparable_characters(text)])
+    hashes, starts = shingle_hashes_of(comparable, 5)
+    permutations = datasketch.MinHash(32, seed=3, scheme="affine32").permutations
+    factors, offsets = (np.asarray(row, np.uint32) for row in permutations)
+    found = signatures_of(hashes, starts, factors, offsets)
+    np.testing.assert_array_equal(found[0], expected)
 
 
 def test_agreement_of_signatures_estimates_the_jaccard_similarity() -> None:
@@ -66,7 +111,7 @@ def test_traditional_copy_has_the_same_band_keys() -> None:
 def test_punctuation_width_and_case_do_not_hide_a_copy() -> None:
     minhash = MinHash(5, 16, 8, 1)
     one = "２０２１年，ＧＤＰ增长８.１％；全国居民收入稳步提高！"
-    other = "2021年,gdp增长8.1%;全国居民收入稳步提高。"
+    other = "2021年,gdp增长8.1%;全国居民收入\n稳步提高。"
     np.testing.assert_array_equal(minhash.band_keys(one), minhash.band_keys(other))
 
 

@@ -263,7 +263,7 @@ TRIGGERS = Triggers(
     most_characters=MAX_CHARACTERS,
 )
 _COMPILED = [
-    (1 << bit, name, re.compile("|".join(f"(?:{form})" for form in rule.forms)))
+    (1 << bit, name, re.compile("|".join(f"(?:{form})" for form in rule.forms), re.ASCII))
     for bit, (name, rule) in enumerate(NAVIGATION_RULES.items())
 ]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from filters.navigation import MAX_CHARACTERS, NAVIGATION_RULES, navigation_rule
+from filters.navigation import MAX_CHARACTERS, NAVIGATION_RULES, TRIGGERS, navigation_rule
 
 NAVIGATION = {
     "navigation_menu": [
@@ -87,6 +90,9 @@ TEXT = [
 ]
 
 
+ALPHABET = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs", "Cn"])
+
+
 def test_every_rule_has_an_example() -> None:
     assert list(NAVIGATION) == list(NAVIGATION_RULES)
 
@@ -96,6 +102,25 @@ def test_every_rule_has_an_example() -> None:
 )
 def test_navigation_is_recognised(rule: str, line: str) -> None:
     assert navigation_rule(line) == rule
+
+
+@pytest.mark.parametrize(
+    ("rule", "form"),
+    [(name, form) for name, rule in NAVIGATION_RULES.items() for form in rule.forms],
+)
+def test_every_form_holds_a_trigger_of_its_rule(rule: str, form: str) -> None:
+    """Otherwise lines of that form would never meet it."""
+    kind = TRIGGERS.kinds[list(NAVIGATION_RULES).index(rule)]
+    pattern = re.compile(form, re.ASCII)
+
+    @given(st.from_regex(pattern, fullmatch=True, alphabet=ALPHABET))
+    @settings(max_examples=30, suppress_health_check=list(HealthCheck), database=None)
+    def holds_a_trigger(line: str) -> None:
+        line = " ".join(line.split())
+        if pattern.fullmatch(line) and (kind.in_sentences or not re.search("[。！？；]", line)):
+            assert any(trigger in line for trigger in kind.triggers)
+
+    holds_a_trigger()
 
 
 @pytest.mark.parametrize("line", TEXT)

@@ -24,7 +24,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from filters.encoding import UndecodableError, codec_of_label, decode_page
+from filters.charset_labels import codec_of_label
+from filters.encoding import UndecodableError, decode_page
 from pipeline.reading import ReadLimits, Record, read_records
 
 Page = tuple[bytes, str | None]

@@ -20,6 +20,7 @@ from functools import cache
 import pyarrow as pa
 
 from filters import common_characters
+from filters.charset_labels import codec_of_label, declared_in_page
 from filters.kernels.alignment import take_out_stray_bytes
 from filters.kernels.charset import (
     COMMON,
@@ -35,8 +36,6 @@ from filters.kernels.charset import (
 # Enough for thousands of characters; taken from all over the page.
 SAMPLE_BYTES = 8192
 RUN_BYTES = 512
-# Charset declarations stand within the first 1,024 bytes by the HTML standard; many do not.
-DECLARATION_BYTES = 8192
 # A sample's share of common characters: right decodings lie above 0.6, wrong ones below 0.3.
 CONVINCING_SHARE = 0.75
 PLAUSIBLE_SHARE = 0.4
@@ -102,56 +101,9 @@ def may_be_utf16(body: bytes) -> bool:
     return has_mark or body.count(0, 0, 64) >= 16
 
 
-def codec_of_label(label: str) -> str | None:
-    """Returns the Python codec for a charset label of the web, or None if it is unknown.
-
-    As in browsers (WHATWG Encoding Standard), a label means the largest encoding of its family:
-    `gb2312` is GB18030, `big5` Big5-HKSCS, `iso-8859-1` windows-1252, `shift_jis` cp932.
-    """
-    label = label.strip().strip("\"'").lower().replace("_", "-")
-    if label in _CODEC_OF_LABEL:
-        return _CODEC_OF_LABEL[label]
-    match = _SINGLE_BYTE_LABEL.fullmatch(label)
-    return f"{'cp' if match['windows'] else 'iso8859-'}{match['number']}" if match else None
-
-
-def declared_in_page(body: bytes) -> str | None:
-    """Returns the charset label in a page's `<meta>` or XML declaration, if it has one."""
-    match = _DECLARATION.search(body, 0, DECLARATION_BYTES)
-    return match[1].decode("ascii").lower() if match else None
-
-
-_DECLARATION = re.compile(
-    rb"<(?:meta\b[^>]{0,300}?\bcharset|\?xml\b[^>]{0,100}?\bencoding)\s*=\s*[\"']?\s*([\w.:-]+)",
-    re.IGNORECASE,
-)
 _HIGH_BYTES = bytes(range(0x80, 0x100))
 _LONE_HIGH_BYTE = re.compile(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])")
 _CONTROL_BYTES = bytes(set(range(0x20)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
-
-_LABELS = {
-    "utf-8": "utf8 utf-8 unicode-1-1-utf-8 unicode11utf8 x-unicode20utf8 unicode",
-    "gb18030": "gb18030 gbk gb2312 x-gbk cn-gb gb-2312 gb2312-80 csgb2312 csiso58gb231280 chinese "
-    "iso-ir-58 cp936 ms936 windows-936 gb18030-2000 gb18030-2005 gb18030-2022 euc-cn",
-    "big5hkscs": "big5 big5-hkscs big5hkscs cn-big5 csbig5 x-x-big5 x-big5 cp950 ms950 windows-950",
-    "cp932": "shift-jis shiftjis sjis x-sjis ms-kanji ms932 cp932 windows-31j csshiftjis",
-    "euc_jp": "euc-jp eucjp x-euc-jp cseucpkdfmtjapanese",
-    "cp949": "euc-kr euckr korean ks-c-5601-1987 ks-c-5601-1989 ksc5601 ksc-5601 cseuckr "
-    "csksc56011987 iso-ir-149 cp949 ms949 uhc windows-949",
-    "cp1252": "iso-8859-1 iso8859-1 iso88591 latin1 latin-1 l1 ascii us-ascii cp1252 x-cp1252 "
-    "windows-1252 ansi-x3.4-1968 ibm819",
-    "cp1254": "iso-8859-9 iso8859-9 latin5 windows-1254",
-    "cp874": "tis-620 iso-8859-11 windows-874 dos-874",
-    "koi8-r": "koi8-r koi8 koi csksc",
-    "koi8-u": "koi8-u koi8-ru",
-    "cp866": "cp866 ibm866 866",
-    "mac-roman": "macintosh mac x-mac-roman",
-}
-_CODEC_OF_LABEL = {label: codec for codec, labels in _LABELS.items() for label in labels.split()}
-_SINGLE_BYTE_LABEL = re.compile(
-    r"(?P<windows>(?:windows-|cp|x-cp)(?=125[0-8]))?(?(windows)|iso-?8859-)"
-    r"(?P<number>125[0-8]|[2-8]|1[03-6])(?:-[ei])?"
-)
 
 _HANZI = frozenset(common_characters.SIMPLIFIED + common_characters.TRADITIONAL)
 _KANA = frozenset(map(chr, range(0x3041, 0x30FF)))
@@ -307,8 +259,8 @@ def _decode_utf16(body: bytes) -> DecodedPage | None:
     """UTF-16 with a byte order mark, or with the zero bytes that markup has in it; None if not."""
     little_endian = not body.startswith(codecs.BOM_UTF16_BE) and body[:1] != b"\0"
     codec = "utf-16-le" if little_endian else "utf-16-be"
-    text = body.decode(codec, "replace").removeprefix("\ufeff")
-    counts = Counter(text[:SAMPLE_BYTES])
+    start = body[: 2 * SAMPLE_BYTES].decode(codec, "replace").removeprefix("\ufeff")
+    counts = Counter(start)
     familiar = sum(
         count
         for character, count in counts.items()
@@ -316,4 +268,5 @@ def _decode_utf16(body: bytes) -> DecodedPage | None:
     )
     if familiar < PLAUSIBLE_SHARE * counts.total():
         return None
+    text = body.decode(codec, "replace").removeprefix("\ufeff")
     return DecodedPage(text.encode("utf-8"), codec, text.count(REPLACEMENT))

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filters.charset_labels import codec_of_label, declared_in_page
 from filters.encoding import (
     DecodedPage,
     UndecodableError,
-    codec_of_label,
-    declared_in_page,
     decode_page,
 )
 

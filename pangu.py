@@ -22,6 +22,7 @@ VERBS = {
     "status": ("pipeline.commands", "Show how far a run is."),
     "inspect": ("pipeline.commands", "Show the life of one document of a run."),
     "extract": ("pipeline.extract_command", "Write the documents of crawl files to one file."),
+    "filter": ("pipeline.filter_command", "Show or apply a preset: a page, or files of documents."),
     "whatif": ("pipeline.whatif_command", "Show what another limit of a rule would remove."),
     "classifier": ("pipeline.classifier_commands", "Train and test a spam or quality classifier."),
     "tokenizer": ("tokenizer.commands", "Train a vocabulary; encode and decode with it."),

@@ -203,13 +203,22 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
       SettingsError: one line for each mistake.
     """
-    content = apply_overrides(read_yaml(path), overrides)
-    content = _with_preset(content, str(path))
+    content = _with_preset(apply_overrides(read_yaml(path), overrides), str(path))
     folder = str(Path(path).resolve().parent)
     root = str(content.get("root", "."))
     is_absolute = "://" in root or Path(root).is_absolute()
     content["root"] = root if is_absolute else str((Path(folder) / root).resolve())
     return validate(Recipe, content, str(path))
+
+
+def recipe_of_preset(name: str, overrides: Iterable[str] = ()) -> Recipe:
+    """A preset as a recipe without input files, for what works without a run.
+
+    Raises:
+      SettingsError: there is no such preset, or an override is wrong.
+    """
+    content = {"name": name, "filters": name, "sources": [{"name": "documents", "paths": ["-"]}]}
+    return validate(Recipe, _with_preset(apply_overrides(content, overrides), name), name)
 
 
 def _with_preset(content: dict[str, Any], origin: str) -> dict[str, Any]:

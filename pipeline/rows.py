@@ -27,6 +27,14 @@ def read_jsonl(file: BinaryIO, limits: ReadLimits, fields: TextFields) -> Iterat
 
     Lines that are not an object with a text are Damage `bad_row`. Blank lines are overlooked.
     """
+    for item in read_json_rows(file, limits):
+        yield item if isinstance(item, Damage) else _record_of_row(*item, limits, fields)
+
+
+def read_json_rows(
+    file: BinaryIO, limits: ReadLimits
+) -> Iterator[tuple[int, dict[str, Any]] | Damage]:
+    """Reads one JSON object a line: (line number from 0, object), or what is wrong with a line."""
     number = -1
     for item in _read_lines(file, limits.max_record_bytes):
         number += 1
@@ -41,7 +49,7 @@ def read_jsonl(file: BinaryIO, limits: ReadLimits, fields: TextFields) -> Iterat
                 yield Damage(number, "bad_row", f"not JSON: {error}")
                 continue
             if isinstance(row, dict):
-                yield _record_of_row(number, row, limits, fields)
+                yield number, row
             else:
                 yield Damage(number, "bad_row", f"a JSON {type(row).__name__}, not an object")
 
@@ -221,14 +229,14 @@ def _record_of_row(
     return Record(
         number,
         "text",
-        url=_whole_characters(url) if isinstance(url, str) else "",
-        title=_whole_characters(title) if isinstance(title, str) else "",
+        url=whole_characters(url) if isinstance(url, str) else "",
+        title=whole_characters(title) if isinstance(title, str) else "",
         content_type="text/plain",
-        text=_whole_characters(text),
+        text=whole_characters(text),
     )
 
 
-def _whole_characters(text: str) -> str:
+def whole_characters(text: str) -> str:
     r"""Joins surrogate pairs and replaces single ones, which JSON allows (\ud83d) and UTF-8 not."""
     try:
         text.encode("utf-8")

@@ -198,7 +198,7 @@ def _schema(
         found = pa.Table.from_pylist(rows).schema
     except pa.ArrowException as error:
         raise _does_not_fit(path, error) from None
-    types = dict(zip(judged.names, judged.types, strict=True))
+    types = dict(zip(judged.names[1:], judged.types[1:], strict=True))
     # A field that is null in all of these rows may be anything in later ones; most often text.
     types |= {f.name: pa.string() for f in found if f.name not in types and f.type == pa.null()}
     return pa.schema([pa.field(f.name, types.get(f.name, f.type)) for f in found])

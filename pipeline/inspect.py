@@ -10,15 +10,19 @@ import numpy as np
 import pyarrow.compute as pc
 
 from filters.rules import Rule, explain_rule
-from filters.signals import SIGNALS
 from pangu_settings import UserError
 from pipeline import storage
+from pipeline.documents import ORIGIN
 from pipeline.recipe import recipe_of_run
 from pipeline.run_directory import RunDirectory
-from pipeline.tables import read_batches, read_table, table_path
+from pipeline.tables import read_rows, read_table, table_path
+from pipeline.terminal import one_line
 
 SHORTEST_PREFIX = 6
 MEMBERS_SHOWN = 10
+TITLE_CHARACTERS = 200
+# Columns of the signals table that say which document it is; all others but keys are signals.
+_NOT_MEASURED = {*(field.name for field in ORIGIN), "text_bytes"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def describe(run: RunDirectory, wanted: str, characters: int = 500) -> Iterator[
     row = _row(table_path(run.current_folder("extract"), place.table, place.part), place.row)
     yield f"id           {row['id']}"
     yield f"url          {row['url']}"
-    yield f"title        {row['title']}"
+    yield f"title        {one_line(row['title'], TITLE_CHARACTERS)}"
     yield f"source       {row['source']}: {row['file']} at offset {row['offset']:,}"
     if place.table == "dropped":
         yield f"extract      dropped by {row['rule']}: {row['value']} (passes: {row['limit']})"
@@ -88,11 +92,15 @@ def describe(run: RunDirectory, wanted: str, characters: int = 500) -> Iterator[
     yield f"extract      {_extraction(row)}"
     cleaned = _row(table_path(run.current_folder("clean"), "documents", place.part), place.row)
     yield f"clean        {_cleaning(row, cleaned)}"
-    signals = _row(table_path(run.current_folder("measure"), "signals", place.part), place.row)
     recipe = recipe_of_run(run.path)
     (source,) = (source for source in recipe.sources if source.name == row["source"])
     rules = recipe.rules_of(source)
-    for index, line in enumerate(_measurements(signals, rules)):
+    signals = _row(table_path(run.current_folder("measure"), "signals", place.part), place.row)
+    if recipe.classifiers:
+        scores = table_path(run.current_folder("classify"), "scores", place.part)
+        signals |= _row(scores, place.row)
+    for index, name in enumerate(recipe.signal_names()):
+        line = _measurement(name, signals[name], rules)
         yield f"{'measure' if index == 0 else '':<13}{line}"
     verdict = _row(table_path(run.current_folder("decide"), "verdicts", place.part), place.row)
     if not verdict["kept"]:
@@ -110,7 +118,7 @@ def describe(run: RunDirectory, wanted: str, characters: int = 500) -> Iterator[
             yield from _placement(run, place)
     yield "text"
     text = cleaned["text"]
-    yield from (f"  {line}" for line in text[:characters].splitlines())
+    yield from (f"  {one_line(line, characters)}" for line in text[:characters].splitlines())
     if len(text) > characters:
         yield f"  … {len(text) - characters:,} more characters"
 
@@ -135,12 +143,10 @@ def _cleaning(before: dict[str, Any], after: dict[str, Any]) -> str:
     return f"{len(before['text']):,} → {len(after['text']):,} characters{lines}"
 
 
-def _measurements(signals: dict[str, Any], rules: dict[str, Rule]) -> Iterator[str]:
-    for name, signal in SIGNALS.items():
-        value = signals[name]
-        shown = f"{value:,}" if signal.dtype == "int32" else f"{value:.3f}"
-        limits = "; ".join(explain_rule(rule) for rule in rules.values() if rule.signal == name)
-        yield f"{name:<26}{shown:>10}" + (f"   dropped where {limits}" if limits else "")
+def _measurement(name: str, value: Any, rules: dict[str, Rule]) -> str:
+    shown = f"{value:.3f}" if isinstance(value, float) else str(value)
+    limits = "; ".join(explain_rule(rule) for rule in rules.values() if rule.signal == name)
+    return f"{name:<30}{shown:>10}" + (f"   dropped where {limits}" if limits else "")
 
 
 def _cluster(run: RunDirectory, merge: dict[str, Any]) -> Iterator[str]:
@@ -190,10 +196,5 @@ def _placement(run: RunDirectory, place: Place) -> Iterator[str]:
 
 
 def _row(path: str, row: int) -> dict[str, Any]:
-    first = 0
-    for batch in read_batches(path):
-        if row < first + batch.num_rows:
-            result: dict[str, Any] = batch.slice(row - first, 1).to_pylist()[0]
-            return result
-        first += batch.num_rows
-    raise IndexError(f"{path}: no row {row}")
+    (found,) = read_rows(path, [row]).to_pylist()
+    return dict(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,8 @@ class Classifier:
         """
         if self._characters:
             return self._characters.score(texts, MOST_CHARACTERS)
-        lines = [segmented(text) for text in texts.to_strings()] if self._words else []
         if self._words:
-            first_words = np.fromiter(accumulate(map(len, lines), initial=0), np.int64)
-            words = TextBatch.from_strings([word for line in lines for word in line])
-            return self._words.score(words, first_words)
+            return self._words.score(*_segment(texts))
         assert self._library is not None
         return self._library.score(
             [fasttext_line(text, self.features) for text in texts.to_strings()]
@@ -107,9 +104,19 @@ class Classifier:
         return float(self._library.score([fasttext_line(text, self.features)])[0])
 
 
-def segmented(text: str) -> list[str]:
-    """The words of what is looked at of a text, white space among them."""
-    return segment_words(text[:MOST_CHARACTERS])
+def _segment(texts: TextBatch) -> tuple[TextBatch, np.ndarray]:
+    """The words of what is looked at of each text, and the number of the first word of each.
+
+    Returns:
+      A `TextBatch` of words, white space among them, and int64 (texts + 1,).
+    """
+    beginnings = [text[:MOST_CHARACTERS] for text in texts.to_strings()]
+    segmented = [segment_words(beginning) for beginning in beginnings]
+    first_words = np.fromiter(accumulate(map(len, segmented), initial=0), np.int64)
+    # Words follow one another as in the text, so their lengths say where they are.
+    lengths = np.fromiter(map(len, chain.from_iterable(segmented)), np.int64)
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    return TextBatch(TextBatch.from_strings(beginnings).characters, starts), first_words
 
 
 def _fold(model: FastTextModel, label: str, name: str) -> FoldedModel:

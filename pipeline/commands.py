@@ -116,6 +116,7 @@ def run(
     from pipeline.recipe import load_recipe
     from pipeline.run import execute, make_plan
     from pipeline.run_directory import RunDirectory
+    from pipeline.terminal import compile_kernels_first
 
     stray = [option for option in runner_options if not option.startswith("--")]
     if stray:
@@ -123,6 +124,8 @@ def run(
     started = time.monotonic()
     planned = make_plan(load_recipe(recipe, overrides), RunDirectory(run_path))
     already_finished = planned.finished
+    if not already_finished:
+        compile_kernels_first()
     execution = Execution(runner or LOCAL_RUNNER, workers, runner_options)
     try:
         manifests = execute(planned, execution, _Printer())

@@ -41,7 +41,9 @@ def extract(files: tuple[str, ...], out: str, format: str, overrides: tuple[str,
     from pangu_settings import apply_overrides, validate
     from pipeline.extract_files import extract_files
     from pipeline.extract_settings import ExtractSettings
+    from pipeline.terminal import compile_kernels_first
 
+    compile_kernels_first()
     settings = validate(ExtractSettings, apply_overrides({}, overrides), "--set")
     started = time.monotonic()
     live = _LiveLine()

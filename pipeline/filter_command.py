@@ -71,7 +71,9 @@ def filter(
     from pipeline.filter_documents import DocumentFilter
     from pipeline.filter_explanation import explain
     from pipeline.filter_files import Fields, filter_files
+    from pipeline.terminal import compile_kernels_first
 
+    compile_kernels_first()
     recipe = _recipe(preset, recipe_path, overrides)
     documents = DocumentFilter(recipe, clean=not no_clean)
     fields = Fields(text_field, title_field)

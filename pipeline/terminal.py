@@ -1,8 +1,10 @@
-"""How texts of a crawl are shown on a terminal."""
+"""What the commands share on a terminal: texts of a crawl, and what is done before long work."""
 
 from __future__ import annotations
 
 import re
+
+import click
 
 # Control characters, among them those that would move the cursor or change colours, and marks that
 # turn the direction of writing.
@@ -18,3 +20,10 @@ def one_line(text: str, most: int) -> str:
     """
     shown = _CONTROL.sub(" ", text[: most + 1])
     return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def compile_kernels_first() -> None:
+    """Compiles the text kernels if this machine has not yet, and says so."""
+    from filters.compile_kernels import compile_kernels
+
+    compile_kernels(lambda line: click.echo(line, err=True))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
+import sys
 
 # Before a kernel is compiled: an index beyond an array is an error in tests.
 os.environ.setdefault("NUMBA_BOUNDSCHECK", "1")
@@ -14,6 +17,13 @@ from hypothesis import settings
 # No deadline for one example: the first one may have to compile a kernel.
 settings.register_profile("kernels", deadline=None)
 settings.load_profile("kernels")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compiles the kernels once, before workers would each do it."""
+    is_worker = hasattr(session.config, "workerinput")
+    if not is_worker and importlib.util.find_spec("numba"):
+        subprocess.run([sys.executable, "-m", "filters.compile_kernels"], check=True)
 
 
 @pytest.fixture(scope="session")

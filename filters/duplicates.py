@@ -1,69 +1,258 @@
-"""From keys to clusters of duplicates: buckets of equal keys, connected components, survivors."""
+"""From candidate pairs to clusters: which texts are similar, and which document stands for which.
+
+Two rules keep clusters honest. Only similar texts are connected: a candidate pair counts once its
+similarity is known. And a document is merged only into one that it resembles: where A is like B
+and B like C, but C not like A, the best of them takes in what is like it, then of the rest the
+next best.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from filters.duplicate_settings import Deduplicate, KeepBy
+from filters.kernels.components import Forest
+
+# Texts of a bucket of which every pair is compared.
+SMALL_BUCKET = 8
+# Groups that are looked for in one large bucket, and survivors in one connected component. What is
+# left then stays in the corpus.
+ROUNDS = 32
+
+EXACT, URL, NEAR = "exact", "url", "near"
 
 
-def bucket_edges(keys: np.ndarray, ordinals: np.ndarray) -> np.ndarray:
-    """Connects documents that share a key, each bucket as a star around its smallest ordinal.
-
-    A star has as many edges as documents; a clique of a bucket of 10,000 would have 50 million.
-
-    Args:
-      keys: uint64 (n, k), the key of each row in k words.
-      ordinals: uint64 (n,), the document of each row.
-
-    Returns:
-      uint64 (m, 2): (smallest ordinal of the bucket, another ordinal of it).
-    """
-    order = np.lexsort((ordinals, *keys.T))
-    keys, ordinals = keys[order], ordinals[order]
-    starts = np.ones(len(keys), bool)
-    starts[1:] = (keys[1:] != keys[:-1]).any(axis=1)
-    centres = ordinals[np.flatnonzero(starts)][np.cumsum(starts) - 1]
-    edges = np.column_stack([centres, ordinals])[~starts]
-    return edges[edges[:, 0] != edges[:, 1]]
-
-
-def components(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Connected components of a graph given by its edges.
+class Similarities:
+    """Similarities of pairs of texts, each computed once.
 
     Args:
-      edges: uint64 (m, 2).
-
-    Returns:
-      ordinals uint64 (n,), sorted, of every document that has an edge; and labels int64 (n,),
-      equal within a component.
+      texts: number of texts.
+      compute: from int64 (pairs, 2), numbers of texts, the smaller first, to float64 (pairs,).
     """
-    ordinals, positions = np.unique(edges, return_inverse=True)
-    if len(ordinals) == 0:
-        return np.empty(0, np.uint64), np.empty(0, np.int64)
-    positions = positions.reshape(-1, 2)
-    graph = coo_array(
-        (np.ones(len(positions), np.int8), (positions[:, 0], positions[:, 1])),
-        shape=(len(ordinals), len(ordinals)),
-    )
-    _, labels = connected_components(graph, directed=False)
-    return ordinals, labels.astype(np.int64)
+
+    def __init__(self, texts: int, compute: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._texts = max(1, texts)
+        self._compute = compute
+        self._codes = np.empty(0, np.int64)
+        self._values = np.empty(0, np.float64)
+
+    def of(self, pairs: np.ndarray) -> np.ndarray:
+        """The similarity of each pair: float64 (pairs,).
+
+        Args:
+          pairs: int64 (pairs, 2), two different texts each.
+        """
+        if len(pairs) == 0:
+            return np.empty(0, np.float64)
+        codes = pairs.min(axis=1) * self._texts + pairs.max(axis=1)
+        unknown = np.setdiff1d(codes, self._codes)
+        if len(unknown):
+            values = self._compute(np.column_stack(np.divmod(unknown, self._texts)))
+            merged = np.concatenate([self._codes, unknown])
+            order = np.argsort(merged, kind="stable")
+            self._codes = merged[order]
+            self._values = np.concatenate([self._values, values])[order]
+        return self._values[np.searchsorted(self._codes, codes)]
 
 
-def survivors(labels: np.ndarray, quality: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """The document of each component that is kept: best quality, then smallest id.
+def similar_pairs(
+    pairs: np.ndarray,
+    members: np.ndarray,
+    starts: np.ndarray,
+    similarities: Similarities,
+    least: float,
+) -> np.ndarray:
+    """The candidates that are similar.
+
+    A large bucket may mix several groups. Each text is compared with the first of the bucket; those
+    that are not like it are a bucket again, with its own first, for up to ROUNDS rounds.
 
     Args:
-      labels: int64 (n,), the component of each document.
-      quality: float (n,).
-      ids: fixed-width bytes or str (n,), comparable.
+      pairs: int64 (pairs, 2), texts to compare.
+      members, starts: int64, texts of large buckets: bucket i is members[starts[i]:starts[i + 1]].
+      similarities: of the texts.
+      least: similarity from which two texts are connected.
 
     Returns:
-      int64 (n,): position of the survivor of each document's component.
+      int64 (similar, 2).
     """
-    order = np.lexsort((ids, -quality, labels))
-    first = np.ones(len(order), bool)
-    first[1:] = labels[order][1:] != labels[order][:-1]
-    result = np.empty(len(order), np.int64)
-    result[order] = order[np.flatnonzero(first)][np.cumsum(first) - 1]
-    return result
+    found = [pairs[similarities.of(pairs) >= least]]
+    buckets = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    for _ in range(ROUNDS):
+        if len(members) == 0:
+            break
+        is_first, first = _firsts(buckets)
+        compared = np.column_stack([members[first], members])[~is_first]
+        is_similar = similarities.of(compared) >= least
+        found.append(compared[is_similar])
+        members, buckets = (values[~is_first][~is_similar] for values in (members, buckets))
+    return np.concatenate(found)
+
+
+def _firsts(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For sorted group numbers: whether a row is the first of its group, and which row that is."""
+    is_first = np.ones(len(groups), np.bool_)
+    is_first[1:] = groups[1:] != groups[:-1]
+    return is_first, np.flatnonzero(is_first)[np.cumsum(is_first) - 1]
+
+
+def cover(
+    labels: np.ndarray,
+    ranks: np.ndarray,
+    similarities: Similarities | None,
+    least: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Chooses survivors: in each component the best text takes in all that are like it, then of
+    those left the next best, and so on.
+
+    Args:
+      labels: int64 (texts,), component of each text; -1 for one that may not survive.
+      ranks: int64 (texts,), 0 is the best.
+      similarities: of the texts; None takes in all of a component.
+      least: similarity from which a text is taken in.
+
+    Returns:
+      survivors int64 (texts,), and float64 (texts,) how similar a text is to its survivor: 1 to
+      itself, nan where nobody looked.
+    """
+    survivors = np.arange(len(labels))
+    similarity = np.ones(len(labels))
+    left = np.lexsort((ranks, labels))
+    left = left[labels[left] >= 0]
+    for _ in range(ROUNDS):
+        if len(left) == 0:
+            break
+        is_first, first = _firsts(labels[left])
+        others, best = left[~is_first], left[first][~is_first]
+        if similarities is None:
+            values = np.full(len(others), np.nan)
+            is_similar = np.ones(len(others), np.bool_)
+        else:
+            values = similarities.of(np.column_stack([best, others]))
+            is_similar = values >= least
+        survivors[others[is_similar]] = best[is_similar]
+        similarity[others[is_similar]] = values[is_similar]
+        left = others[~is_similar]
+    return survivors, similarity
+
+
+@dataclass(frozen=True)
+class Members:
+    """Documents that may be duplicates of each other, as columns of equal length.
+
+    Attributes:
+      ids: fixed-width bytes.
+      quality: float.
+      lengths: int, characters.
+      sources: int, place of the document's source in the recipe.
+      captured: int, seconds; any small number where unknown.
+      texts: int, equal for equal texts, counted from 0.
+      addresses: int, equal for captures of one address; -1 where there is none.
+      has_shingles: bool, whether a text is long enough to be compared.
+    """
+
+    ids: np.ndarray
+    quality: np.ndarray
+    lengths: np.ndarray
+    sources: np.ndarray
+    captured: np.ndarray
+    texts: np.ndarray
+    addresses: np.ndarray
+    has_shingles: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def ranks(self, keep: Sequence[KeepBy]) -> np.ndarray:
+        """int64 (documents,): 0 for the one that is kept before all others."""
+        columns = {
+            "quality": -np.nan_to_num(self.quality.astype(np.float64), nan=-np.inf),
+            "source_priority": self.sources,
+            "length": -self.lengths,
+            "id": self.ids,
+        }
+        order = np.lexsort([columns[name] for name in reversed([*keep, "id"])])
+        ranks = np.empty(len(self), np.int64)
+        ranks[order] = np.arange(len(self))
+        return ranks
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What becomes of each document.
+
+    Attributes:
+      survivors: int64 (documents,), the document that stands for it: itself where it stays.
+      kinds: str (documents,): exact, url or near, of those that do not stay; "" of those that do.
+      similarity: float64 (documents,), to the survivor; nan where it was not computed.
+    """
+
+    survivors: np.ndarray
+    kinds: np.ndarray
+    similarity: np.ndarray
+
+
+def judge(
+    members: Members,
+    similar: np.ndarray,
+    similarities: Similarities | None,
+    settings: Deduplicate,
+) -> Verdicts:
+    """Decides which documents stay.
+
+    Of several captures of one address one is chosen, then of copies of one text, then of similar
+    texts; a document follows the one it was merged into.
+
+    Args:
+      members: the documents.
+      similar: int64 (pairs, 2), connected texts, as numbered in `members.texts`.
+      similarities: of the texts, or None to merge whatever is connected.
+      settings: of the recipe.
+    """
+    ranks = members.ranks(settings.keep)
+    captures = _best_captures(members, ranks, settings)
+    stays = captures == np.arange(len(members))
+    count = int(members.texts.max(initial=-1)) + 1
+    # The best document of each text that has one left; copies of a text too short to compare count
+    # as copies only where the recipe asks for equal texts.
+    best = np.full(count, -1, np.int64)
+    order = np.argsort(-ranks)
+    candidates = order[stays[order]]
+    best[members.texts[candidates]] = candidates
+    copies = np.arange(len(members))
+    merged = stays & (members.has_shingles if not settings.exact else True)
+    copies[merged] = best[members.texts[merged]]
+
+    forest = Forest(count)
+    forest.connect(similar)
+    alive = best >= 0
+    labels = np.where(alive, forest.labels(), -1)
+    text_ranks = np.where(alive, ranks[best], len(members))
+    covered, text_similarity = cover(labels, text_ranks, similarities, settings.near.similarity)
+    survivors = best[covered[members.texts[copies]]]
+    # A copy that is not merged stands for itself.
+    survivors = np.where(copies == best[members.texts[copies]], survivors, copies)
+    near_similarity = np.where(survivors == copies, 1.0, text_similarity[members.texts[copies]])
+    final = survivors[captures]
+    similarity = near_similarity[captures]
+
+    same_text = members.texts == members.texts[final]
+    kinds = np.where(same_text, EXACT, np.where(stays, NEAR, URL)).astype("<U5")
+    kinds[final == np.arange(len(members))] = ""
+    return Verdicts(final, kinds, np.where(same_text, 1.0, np.where(stays, similarity, np.nan)))
+
+
+def _best_captures(members: Members, ranks: np.ndarray, settings: Deduplicate) -> np.ndarray:
+    """int64 (documents,): of the captures of a document's address, the one that stays."""
+    best = np.arange(len(members))
+    if settings.url == "off":
+        return best
+    first = members.captured if settings.url == "newest" else members.lengths
+    order = np.lexsort((ranks, -first, members.addresses))
+    order = order[members.addresses[order] >= 0]
+    _, firsts = _firsts(members.addresses[order])
+    best[order] = order[firsts]
+    return best

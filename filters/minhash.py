@@ -65,6 +65,21 @@ class MinHash:
             return np.empty(0, np.uint64)
         return np.array(band_keys(self.signature(text), self.rows), np.uint64)
 
+    def shingle_hashes_of(self, comparable: TextBatch) -> tuple[np.ndarray, np.ndarray]:
+        """`shingle_hashes` of a batch.
+
+        Args:
+          comparable: folded texts, letters and digits only, as `fold_texts` returns them.
+
+        Returns:
+          uint32 (n,), and starts int64 (texts + 1,): text i has hashes[starts[i]:starts[i + 1]].
+        """
+        return shingle_hashes_of(comparable, self.shingle)
+
+    def signatures_of(self, comparable: TextBatch) -> np.ndarray:
+        """`signature` of a batch, see `shingle_hashes_of`: uint32 (texts, bands × rows)."""
+        return signatures_of(*self.shingle_hashes_of(comparable), self._factors, self._offsets)
+
     def band_keys_of(self, comparable: TextBatch) -> tuple[np.ndarray, np.ndarray]:
         """The band keys of a batch.
 
@@ -75,7 +90,7 @@ class MinHash:
           has_bands bool (texts,): whether a text has a shingle; and keys uint64 (texts, bands),
           without meaning where it has none.
         """
-        hashes, starts = shingle_hashes_of(comparable, self.shingle)
+        hashes, starts = self.shingle_hashes_of(comparable)
         values = signatures_of(hashes, starts, self._factors, self._offsets)
         return np.diff(starts) > 0, band_keys_of(values, self.rows)
 

@@ -162,17 +162,17 @@ def _cluster(run: RunDirectory, merge: dict[str, Any]) -> Iterator[str]:
     else:
         yield f"deduplicate  kept as the best of {merge['cluster_size']} duplicates"
     for member in others[:MEMBERS_SHOWN]:
-        yield f"{'':<13}{member['id']} {member['kind']}"
+        yield f"{'':<13}{member['id']} {member['kind'] or 'kept'}"
     if len(others) > MEMBERS_SHOWN:
         yield f"{'':<13}… {len(others) - MEMBERS_SHOWN} more"
 
 
 def _cluster_members(run: RunDirectory, cluster: str) -> list[dict[str, Any]]:
-    path = storage.join(run.current_folder("deduplicate"), "clusters.parquet")
-    table = read_table(path, ["id", "survivor", "kind"])
-    members: list[dict[str, Any]] = table.filter(
-        pc.equal(table.column("survivor"), cluster)
-    ).to_pylist()
+    folder = storage.join(run.current_folder("deduplicate"), "clusters")
+    members: list[dict[str, Any]] = []
+    for name in storage.list_files(folder, ".parquet"):
+        of_cluster = pc.field("cluster_id") == cluster
+        members += read_table(storage.join(folder, name), where=of_cluster).to_pylist()
     return members
 
 

@@ -160,10 +160,11 @@ def unpack_bands(column: pa.Array, bands: int) -> tuple[np.ndarray, np.ndarray]:
     Returns:
       has_bands bool (n,), and keys uint64 (has_bands.sum(), bands).
     """
-    values = column.to_pylist()
-    has_bands = np.fromiter((len(value) > 0 for value in values), bool, len(values))
-    packed = b"".join(values)
-    return has_bands, np.frombuffer(packed, "<u8").reshape(-1, bands).astype(np.uint64)
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    packed = bytes(memoryview(data)[ends[0] : ends[-1]]) if data is not None else b""
+    keys = np.frombuffer(packed, "<u8").reshape(-1, bands).astype(np.uint64)
+    return np.diff(ends) > 0, keys
 
 
 def word_lists(recipe: Recipe) -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -114,6 +115,7 @@ def _resiliparse_charset() -> Callable[[bytes], str]:
 def _trafilatura() -> OfDocument:
     import trafilatura
 
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     return lambda page: trafilatura.extract(page) or ""
 
 

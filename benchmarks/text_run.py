@@ -40,6 +40,7 @@ def print_run(crawl: Crawl) -> None:
     print(f"| seconds | {fastest[0]:.1f} | {fastest[1]:.1f} |")
     speeds = [crawl.megabytes / seconds for seconds in fastest]
     print(f"| MB of HTML a second | {speeds[0]:.1f} | {speeds[1]:.1f} |")
+    print(f"| CPU seconds of all processes | {one[0]['cpu']:.1f} | {two[0]['cpu']:.1f} |")
     print(f"| speed-up | 1 | {fastest[0] / fastest[1]:.2f} |")
     peaks = [max(run["peak"] for run in runs) for runs in (one, two)]
     print(f"| peak memory of a process, MB | {peaks[0]} | {peaks[1]} |")
@@ -116,6 +117,7 @@ def _run(workers: int, profile: bool, folder: Path, files: list[str]) -> dict[st
         resource.getrusage(who).ru_maxrss // 1024
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     ]
+    cpu += execution.worker_seconds
     result = {"import": imported, "wall": wall, "cpu": cpu, "peak": max(peaks)}
     return {**result, "shares": _shares(profilers)} if profile else result
 

@@ -12,7 +12,6 @@ from functools import cache
 
 import numpy as np
 
-
 # White space first, then letters, then punctuation: code below compares with the borders.
 (
     SPACE,
@@ -48,7 +47,7 @@ _MARKS = {
     # 们, 她 and the like are as good as absent from written Cantonese, 嘅, 咗 and the like from
     # Mandarin. Traditional and simplified forms, since texts come before and after conversion.
     MANDARIN: "的是了不在这這那他她它们們没沒吗嗎说說",
-    CANTONESE: "嘅咗唔喺哋冇佢嗰咁啲嚟嘢乜噉啱瞓攞畀嘥咪喎㗎冧諗谂氹",
+    CANTONESE: "嘅咗唔喺哋冇佢嗰咁啲嚟嘢乜噉啱瞓攞嘥咪喎㗎冧諗谂",
 }
 # First and last code point.
 _HANZI_RANGES = (

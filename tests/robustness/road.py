@@ -38,6 +38,12 @@ class Judged:
     dropped: dict[int, str]
     dead: dict[int, str]
 
+    def fate(self, offset: int) -> str:
+        """`kept`, or the rule or error that a record ended by."""
+        if offset in self.documents:
+            return self.documents[offset] or "kept"
+        return self.dropped.get(offset) or self.dead[offset]
+
     def ends(self) -> list[int]:
         """The offsets of all of them, in order, each as often as it ended."""
         return sorted([*self.documents, *self.dropped, *self.dead])

@@ -32,6 +32,7 @@ from filters.kernels.charset import (
     reading_table,
     take_sample,
 )
+from filters.kernels.double_byte import DoubleByteTable, double_byte_table, double_byte_to_utf8
 
 # Enough for thousands of characters; taken from all over the page.
 SAMPLE_BYTES = 8192
@@ -117,6 +118,10 @@ _COMMON_OF_CODEC = {
     "cp932": _HANZI | _KANA,
     "euc_jp": _HANZI | _KANA,
 }
+# Bytes of the longest character, where it is more than two.
+_LONGEST_OF_CODEC = {"gb18030": 4, "euc_jp": 3}
+# The full-width space of many editors, which Python maps to the private use area.
+_INSTEAD = {"\ue5e5": "\u3000"}
 _WESTERN = "àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœÉÀÇÄÖÜÑ’‘“”–—…•·©®°«»€£\u00a0"
 
 
@@ -175,14 +180,14 @@ def _share_of_common(sample: bytes, codec: str) -> float:
         return read_utf8(sample).share
     if codec not in _COMMON_OF_CODEC:
         return 0.0
-    table = _table_of(codec)
+    table = _reading_table(codec)
     if codec == "gb18030":
         sample = take_out_stray_bytes(sample, table)
     return read_with_table(sample, table).share
 
 
 @cache
-def _table_of(codec: str) -> ReadingTable:
+def _reading_table(codec: str) -> ReadingTable:
     common = _COMMON_OF_CODEC[codec]
 
     def classify(character: str) -> int:
@@ -190,7 +195,12 @@ def _table_of(codec: str) -> ReadingTable:
             return SILENT
         return COMMON if character in common else RARE
 
-    return reading_table(codec, classify)
+    return reading_table(_character_table(codec), classify, _LONGEST_OF_CODEC.get(codec, 2))
+
+
+@cache
+def _character_table(codec: str) -> DoubleByteTable:
+    return double_byte_table(codec, _INSTEAD if codec == "gb18030" else {})
 
 
 def _is_utf8(body: bytes) -> bool:
@@ -235,13 +245,17 @@ def _share_of_western(sample: bytes) -> float:
 
 
 def _decode_tolerantly(body: bytes, codec: str) -> DecodedPage:
+    if codec in _COMMON_OF_CODEC:
+        utf8 = double_byte_to_utf8(body, _character_table(codec))
+        if utf8 is not None:
+            return DecodedPage(utf8, codec, 0)
     text = _replace_damage(body, codec)
     replaced = text.count(REPLACEMENT)
     if codec == "utf-8":
         replaced -= body.count(REPLACEMENT.encode())
     elif codec == "gb18030":
-        # The full-width space of many editors, which Python maps to the private use area.
-        text = text.replace("\ue5e5", "\u3000")
+        for character, better in _INSTEAD.items():
+            text = text.replace(character, better)
     return DecodedPage(text.encode("utf-8"), codec, replaced)
 
 
@@ -252,7 +266,7 @@ def _replace_damage(body: bytes, codec: str) -> str:
     try:
         return body.decode(codec)
     except UnicodeDecodeError:
-        return take_out_stray_bytes(body, _table_of(codec)).decode(codec, "replace")
+        return take_out_stray_bytes(body, _reading_table(codec)).decode(codec, "replace")
 
 
 def _decode_utf16(body: bytes) -> DecodedPage | None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from filters.kernels.compiling import inlined, kernel
+from filters.kernels.double_byte import NONE, SEVERAL, DoubleByteTable, next_beyond_ascii
 
 UNREADABLE, SILENT, RARE, COMMON = 0, 1, 2, 3
 
@@ -54,34 +55,29 @@ class Reading(NamedTuple):
         return (self.common - self.unreadable) / letters if letters else 0.0
 
 
-def reading_table(codec: str, classify: Callable[[str], int]) -> ReadingTable:
-    """The table of a Python codec.
+def reading_table(
+    table: DoubleByteTable, classify: Callable[[str], int], longest: int
+) -> ReadingTable:
+    """What the characters of a table say.
 
     Args:
-      codec: double-byte, ASCII standing for itself.
+      table: of the encoding.
       classify: SILENT, RARE or COMMON for a character beyond ASCII.
+      longest: see ReadingTable.
     """
 
-    def class_of(text: str) -> int:
-        if not text or "\ufffd" in text or (len(text) > 1 and "\x00" <= text[-1] <= "\x7f"):
+    def class_of(point: int) -> int:
+        if point == NONE:
             return UNREADABLE
-        return classify(text) if len(text) == 1 else RARE
+        return RARE if point == SEVERAL else classify(chr(point))
 
-    # Decoded all at once: a line break ends every character, also a broken one.
-    leads = range(0x80, 0x100)
-    trails = [trail for trail in range(0x30, 0x100) if trail != 0x7F]
-    pairs = np.zeros(65536, np.uint8)
-    for lead in leads:
-        lines = b"\n".join(bytes((lead, trail)) for trail in trails).decode(codec, "replace")
-        for trail, text in zip(trails, lines.split("\n"), strict=True):
-            pairs[256 * lead + trail] = class_of(text)
-    singles = np.full(256, SILENT, np.uint8)
-    for lead in leads:
-        singles[lead] = class_of(bytes((lead,)).decode(codec, "replace"))
-        # A byte that is a character by itself does not begin a pair.
-        if singles[lead] != UNREADABLE:
-            pairs[256 * lead : 256 * lead + 256] = UNREADABLE
-    return ReadingTable(singles, pairs, {"gb18030": 4, "euc_jp": 3}.get(codec, 2))
+    kinds = {point: class_of(point) for point in {*table.pairs.tolist(), *table.singles.tolist()}}
+    singles, pairs = (
+        np.array([kinds[point] for point in points.tolist()], np.uint8)
+        for points in (table.singles, table.pairs)
+    )
+    singles[:0x80] = SILENT
+    return ReadingTable(singles, pairs, longest)
 
 
 def take_sample_reference(body: bytes, run_bytes: int, sample_bytes: int) -> bytes:
@@ -167,17 +163,17 @@ def _take_sample(body, run_bytes, sample_bytes):  # type: ignore[no-untyped-def]
     """The sample of uint8 (n,), read-only, as a new array."""
     total = 0
     runs = 0
-    start = _next_run(body, 0)
+    start = next_beyond_ascii(body, 0)
     while start < body.shape[0]:
         end = _run_end(body, start)
         total += min(end - start, run_bytes)
         runs += 1
-        start = _next_run(body, end)
+        start = next_beyond_ascii(body, end)
     step = total // sample_bytes + 1
     sample = np.empty(total + runs, np.uint8)
     size = 0
     number = 0
-    start = _next_run(body, 0)
+    start = next_beyond_ascii(body, 0)
     while start < body.shape[0]:
         end = _run_end(body, start)
         if number % step == 0:
@@ -187,16 +183,8 @@ def _take_sample(body, run_bytes, sample_bytes):  # type: ignore[no-untyped-def]
             sample[size] = _GAP
             size += 1
         number += 1
-        start = _next_run(body, end)
+        start = next_beyond_ascii(body, end)
     return sample[:size]
-
-
-@inlined
-def _next_run(body, place):  # type: ignore[no-untyped-def]
-    """The next byte beyond ASCII."""
-    while place < body.shape[0] and body[place] < 0x80:
-        place += 1
-    return place
 
 
 @inlined

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.encoding import _COMMON_OF_CODEC, _is_punctuation, _table_of
+from filters.encoding import _COMMON_OF_CODEC, _character_table, _is_punctuation, _reading_table
 from filters.kernels.alignment import take_out_stray_bytes, take_out_stray_bytes_reference
 from filters.kernels.charset import (
     Reading,
@@ -20,6 +20,7 @@ from filters.kernels.charset import (
     take_sample,
     take_sample_reference,
 )
+from filters.kernels.double_byte import double_byte_to_utf8, double_byte_to_utf8_reference
 
 CODECS = sorted(_COMMON_OF_CODEC)
 TEXTS = {
@@ -44,6 +45,11 @@ MIXED = st.lists(
 ).map(b"".join)
 
 
+def _instead(codec: str) -> dict[int, str]:
+    """The full-width space of old editors, as `filters.encoding` reads it."""
+    return {0xE5E5: "\u3000"} if codec == "gb18030" else {}
+
+
 @given(MIXED, st.integers(1, 40), st.integers(1, 60))
 def test_sample_kernel_equals_reference(body: bytes, run_bytes: int, sample_bytes: int) -> None:
     expected = take_sample_reference(body, run_bytes, sample_bytes)
@@ -53,7 +59,7 @@ def test_sample_kernel_equals_reference(body: bytes, run_bytes: int, sample_byte
 @pytest.mark.parametrize("codec", CODECS)
 @given(sample=MIXED)
 def test_reading_kernel_equals_reference(codec: str, sample: bytes) -> None:
-    table = _table_of(codec)
+    table = _reading_table(codec)
     assert read_with_table(sample, table) == read_with_table_reference(sample, table)
 
 
@@ -70,8 +76,35 @@ def test_every_utf8_text_is_readable(text: str) -> None:
 @pytest.mark.parametrize("codec", CODECS)
 @given(body=MIXED)
 def test_alignment_kernel_equals_reference(codec: str, body: bytes) -> None:
-    table = _table_of(codec)
+    table = _reading_table(codec)
     assert take_out_stray_bytes(body, table) == take_out_stray_bytes_reference(body, table)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@given(body=MIXED)
+def test_conversion_equals_reference_and_codec(codec: str, body: bytes) -> None:
+    table = _character_table(codec)
+    utf8 = double_byte_to_utf8(body, table)
+    assert utf8 == double_byte_to_utf8_reference(body, table)
+    if utf8 is not None:
+        assert utf8 == body.decode(codec).translate(_instead(codec)).encode()
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_every_pair_is_converted_as_the_codec_does(codec: str) -> None:
+    table = _character_table(codec)
+    for lead in range(0x81, 0xFF):
+        for trail in range(0x40, 0xFF):
+            body = bytes((lead, trail))
+            utf8 = double_byte_to_utf8(body, table)
+            if utf8 is not None:
+                assert utf8 == body.decode(codec).translate(_instead(codec)).encode()
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_ordinary_text_is_converted_by_the_kernel(codec: str) -> None:
+    text = TEXTS[codec].replace("𡎚㙍 €", "").replace("丂", "")
+    assert double_byte_to_utf8(text.encode(codec), _character_table(codec)) == text.encode()
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -82,7 +115,7 @@ def test_tables_say_what_the_codec_says(codec: str) -> None:
         if character > "\x7f" and not _is_punctuation(character):
             counts[character in _COMMON_OF_CODEC[codec]] += 1
     expected = Reading(counts[True], counts[False], 0)
-    assert read_with_table(sample, _table_of(codec)) == expected
+    assert read_with_table(sample, _reading_table(codec)) == expected
 
 
 def test_samples_come_from_all_over_a_page() -> None:
@@ -94,7 +127,7 @@ def test_samples_come_from_all_over_a_page() -> None:
 
 
 def test_a_stray_byte_costs_at_most_the_two_characters_beside_it() -> None:
-    table = _table_of("gb18030")
+    table = _reading_table("gb18030")
     text = "老船工把绳子解开又重新系好他说水涨的时候船最容易走".encode("gb18030")
     for place, stray in itertools.product(range(0, len(text), 2), (0x81, 0xB5, 0xFE)):
         body = text[:place] + bytes((stray,)) + text[place:]

@@ -81,7 +81,7 @@ _DESCRIBED = (
     _share(
         "repeated_short_sentence_share",
         f"sentences of {SHORT_SENTENCE[0]} to {SHORT_SENTENCE[-1]} characters that repeat an "
-        "earlier one, which PanGu-α names as the sign of a bad page (§3.1.1)",
+        "earlier one, which PanGu-α names as the sign of a bad page (§3.1.3)",
     ),
     *(
         _share(f"top_{n}gram_share", f"the most frequent run of {n} visible characters")

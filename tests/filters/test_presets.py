@@ -125,7 +125,7 @@ def test_limits_of_the_paper() -> None:
             "title_only": "beyond_title_characters < 10",
             "too_little_chinese": "chinese_share < 0.6",
             "too_short": "characters < 150",
-            "repeated_sentences": "repeated_short_sentence_share > 0.3",
+            "repeated_sentences": "repeated_short_sentence_share > 0.2",
             "advertisement": "advertisement_words > 1",
             "spam": "spam_words > 1",
             "sensitive": "sensitive_words > 3",

@@ -1,125 +1,203 @@
-"""What cleaning, measuring and a preset's rules do to the pages of a crawl, and how fast.
+"""What the presets make of pages of a crawl whose kinds are known, and of texts known to be good.
 
     python benchmarks/text_filters.py crawl-*.warc.gz --index INDEX.jsonl.gz
-        [--texts FILE.jsonl.gz ...] [--preset pangu_alpha]
+        [--texts FILE.jsonl.gz ...] [--presets pangu_alpha ...] [--show KIND VERDICT] [--words]
 
 The index has one JSON object a page with `warc` (file name), `offset` and `kind`. Files of --texts
-have one with `text` and perhaps `title`; each is a kind of its own, for comparison with text that
-is known to be good. Prints MB of text a second and core for cleaning and measuring, lines removed
-by kind and reason, a table kind × verdict, and for advertising phrases the share of documents of
-each kind that each limit would drop.
+have one with `text` and perhaps `title`; each is a kind of its own. Prints, in Markdown, for every
+preset a table kind × verdict, and what share of each kind has more than so many different phrases
+of each word list. --show prints pages of one cell of the first preset's table, to look at;
+--words how many characters a word of jieba has in the texts.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections import Counter, defaultdict
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import numpy as np
 import pyarrow as pa
 
-from benchmarks.main_text import read_json_lines, read_pages
-from filters.clean import REMOVAL_REASONS, Cleaner, CleanSettings
-from filters.main_text import ExtractionError, extract_main_text
-from filters.presets import load_preset
-from filters.rules import apply_rules
-from filters.signals import SIGNALS, Measurer
-from filters.word_lists import load_word_list
+from benchmarks.main_text import read_json_lines
+from filters.presets import load_preset, preset_names
+from pipeline.extract_settings import ExtractSettings
+from pipeline.filter_documents import KEPT, DocumentFilter
+from pipeline.page_extraction import Dropped, Extracted, PageExtractor
+from pipeline.reading import read_records
+from pipeline.recipe import recipe_of_preset
+from pipeline.record import Damage
+from pipeline.terminal import one_line
 
-LIMITS = range(5)
-NO_TEXT = "no_main_text"
-KEPT = "kept"
+# Of each word list, the limits whose effect is shown: more than so many different phrases.
+LIST_LIMITS = {"advertisement": (0, 1, 2), "spam": (0, 1), "sensitive": (0, 1, 3)}
+SHOWN = 12
+SHOWN_CHARACTERS = 400
+
+
+@dataclass(frozen=True)
+class Document:
+    """A page or text of a kind; `outcome` is "" for one with a text, else why it has none."""
+
+    kind: str
+    url: str
+    title: str
+    text: str
+    outcome: str = ""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("crawl", nargs="+", type=Path)
-    parser.add_argument("--index", required=True, type=Path)
+    parser.add_argument("crawl", nargs="*", type=Path)
+    parser.add_argument("--index", type=Path)
     parser.add_argument("--texts", nargs="*", type=Path, default=[])
-    parser.add_argument("--preset", default="pangu_alpha")
+    parser.add_argument("--presets", nargs="*", default=preset_names())
+    parser.add_argument("--show", nargs=2, metavar=("KIND", "VERDICT"))
+    parser.add_argument("--words", action="store_true")
     arguments = parser.parse_args()
-    kinds, titles, texts = read_texts(arguments.crawl, arguments.index, arguments.texts)
-    size = sum(len(text.encode()) for text in texts) / 1e6
-
-    cleaner = Cleaner(CleanSettings())
-    measurer = Measurer(load_word_list("advertisement"), load_word_list("sensitive"))
-    measurer.measure("", cleaner.clean("說").text)  # dictionaries are loaded on first use
-    start = time.process_time()
-    cleaned = [cleaner.clean(text) for text in texts]
-    middle = time.process_time()
-    rows = [measurer.measure(title, c.text) for title, c in zip(titles, cleaned, strict=True)]
-    end = time.process_time()
-    print(
-        f"{len(texts)} documents, {size:.1f} MB of text: clean {size / (middle - start):.1f} MB/s, "
-        f"measure {size / (end - middle):.1f} MB/s, both {size / (end - start):.1f} MB/s"
-    )
-    print_removed(kinds, [result.removed for result in cleaned])
-
-    signals = pa.table({name: pa.array([row[name] for row in rows]) for name in SIGNALS})
-    verdicts = apply_rules(load_preset(arguments.preset).rules, signals)
-    reasons = [
-        (reason or KEPT) if text else NO_TEXT
-        for reason, text in zip(verdicts.rule.to_pylist(), texts, strict=True)
-    ]
-    print_verdicts(kinds, reasons)
-    print_advertising(kinds, texts, [int(row["advertisement_words"]) for row in rows])
+    documents = [*read_pages(arguments.crawl, arguments.index), *read_texts(arguments.texts)]
+    if arguments.words:
+        print_words(documents)
+        return
+    if arguments.show:
+        show(documents, verdicts(documents, arguments.presets[0]), *arguments.show)
+        return
+    found = {preset: verdicts(documents, preset) for preset in arguments.presets}
+    print_summary(documents, found)
+    for preset, outcomes in found.items():
+        print_verdicts(documents, preset, outcomes)
+    print_word_lists(documents)
 
 
-def read_texts(
-    crawl: list[Path], index: Path, files: list[Path]
-) -> tuple[list[str], list[str], list[str]]:
-    """Kinds, titles and texts of a crawl's pages that extract, and of the rows of JSONL files."""
-    kinds, titles, texts = [], [], []
-    for page in read_pages(crawl, index):
-        try:
-            main_text = extract_main_text(page.html, page.url)
-        except ExtractionError:
-            continue
-        kinds.append(page.kind)
-        titles.append(main_text.title)
-        texts.append(main_text.text)
-    for path in files:
+def read_pages(crawl: Sequence[Path], index: Path | None) -> Iterator[Document]:
+    """Every page record of the crawl that the index knows, extracted as a run does it."""
+    if index is None:
+        return
+    kinds = {(row["warc"], row["offset"]): row["kind"] for row in read_json_lines(index)}
+    settings = ExtractSettings()
+    extractor = PageExtractor(settings)
+    for path in crawl:
+        with path.open("rb") as file:
+            for item in read_records(file, path.name, "warc", settings):
+                kind = kinds.get((path.name, item.offset))
+                if kind is None or isinstance(item, Damage):
+                    continue
+                result = extractor.extract(item)
+                if isinstance(result, Extracted):
+                    yield Document(kind, item.url, result.title, result.text)
+                else:
+                    outcome = result.rule if isinstance(result, Dropped) else "dead letter"
+                    yield Document(kind, item.url, "", "", outcome)
+
+
+def read_texts(paths: Sequence[Path]) -> Iterator[Document]:
+    """The rows of JSONL files; rows with a `label` are of that kind, others of their file's."""
+    for path in paths:
         for row in read_json_lines(path):
-            kinds.append(path.name.partition(".")[0])
-            titles.append(row.get("title") or "")
-            texts.append(row["text"])
-    return kinds, titles, texts
+            kind = row.get("label") or path.name.partition(".")[0]
+            yield Document(kind, row.get("url") or "", row.get("title") or "", row["text"])
 
 
-def print_removed(kinds: list[str], removed: list[dict[str, int]]) -> None:
-    """For every kind, the lines that cleaning removed."""
-    totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for kind, counts in zip(kinds, removed, strict=True):
-        totals[kind].update(counts)
-    print(f"\n{'lines removed':24}" + "".join(f"{reason:>20}" for reason in REMOVAL_REASONS))
-    for kind, counts in totals.items():
-        print(f"{kind:24}" + "".join(f"{counts[reason]:20}" for reason in REMOVAL_REASONS))
+def verdicts(documents: Sequence[Document], preset: str) -> list[str]:
+    """How each document ends under a preset."""
+    judged = judge(documents, DocumentFilter(recipe_of_preset(preset)))
+    rules = iter(judged.column("rule").to_pylist())
+    return [document.outcome or next(rules) or KEPT for document in documents]
 
 
-def print_verdicts(kinds: list[str], reasons: list[str]) -> None:
+def judge(documents: Sequence[Document], judge: DocumentFilter) -> pa.Table:
+    """Signals and verdicts of the documents that have a text, in order."""
+    with_text = [document for document in documents if not document.outcome]
+    batches = [
+        judge.judge(
+            pa.array([document.title for document in with_text[start : start + 256]], pa.string()),
+            pa.array([document.text for document in with_text[start : start + 256]], pa.string()),
+        )
+        for start in range(0, len(with_text), 256)
+    ]
+    return pa.Table.from_batches(batches, judge.schema)
+
+
+def print_summary(documents: Sequence[Document], found: dict[str, list[str]]) -> None:
+    """A row for each kind, a column for each preset: the share that is kept."""
+    kinds = Counter(document.kind for document in documents)
+    print(f"| kept of each kind | all | {' | '.join(found)} |")
+    print("|---|---|" + "---|" * len(found))
+    for kind, total in kinds.most_common():
+        kept = [
+            sum(
+                document.kind == kind and outcome == KEPT
+                for document, outcome in zip(documents, outcomes, strict=True)
+            )
+            for outcomes in found.values()
+        ]
+        print(f"| {kind} | {total} | " + " | ".join(f"{k / total:.1%}" for k in kept) + " |")
+
+
+def print_verdicts(documents: Sequence[Document], preset: str, outcomes: list[str]) -> None:
     """A row for each kind of page, a column for each verdict."""
-    counts = Counter(zip(kinds, reasons, strict=True))
-    columns = [KEPT, NO_TEXT, *sorted(set(reasons) - {KEPT, NO_TEXT})]
-    print(f"\n{'kind':24}{'all':>7}" + "".join(f"{column:>20}" for column in columns))
-    for kind, pages in Counter(kinds).most_common():
-        cells = "".join(f"{counts[kind, column]:20}" for column in columns)
-        print(f"{kind:24}{pages:7}{cells}")
+    counts = Counter(
+        (document.kind, outcome) for document, outcome in zip(documents, outcomes, strict=True)
+    )
+    reasons = [*load_preset(preset).rules]
+    columns = [KEPT, *sorted(set(outcomes) - {KEPT, *reasons})]
+    columns += [reason for reason in reasons if reason in outcomes]
+    print(f"\n{preset}\n\n| kind | all | {' | '.join(columns)} |")
+    print("|---|---|" + "---|" * len(columns))
+    for kind, total in Counter(document.kind for document in documents).most_common():
+        cells = " | ".join(str(counts[kind, column] or "") for column in columns)
+        print(f"| {kind} | {total} | {cells} |")
 
 
-def print_advertising(kinds: list[str], texts: list[str], phrases: list[int]) -> None:
-    """For every kind, the share of pages with text that have more than k advertising phrases."""
-    found: defaultdict[str, list[int]] = defaultdict(list)
-    for kind, text, count in zip(kinds, texts, phrases, strict=True):
-        if text:
-            found[kind].append(count)
-    print(f"\n{'advertising phrases':24}" + "".join(f"{f'> {limit}':>8}" for limit in LIMITS))
-    for kind, counts in sorted(found.items()):
-        shares = [sum(count > limit for count in counts) / len(counts) for limit in LIMITS]
-        print(f"{kind:24}" + "".join(f"{share:8.2%}" for share in shares))
+def print_word_lists(documents: Sequence[Document]) -> None:
+    """For every kind, the share of documents with more than so many phrases of each list."""
+    overrides = [f"words.{name}=builtin" for name in LIST_LIMITS]
+    judged = judge(documents, DocumentFilter(recipe_of_preset("pangu_alpha", overrides)))
+    kinds = np.array([document.kind for document in documents if not document.outcome])
+    columns = [(name, limit) for name, limits in LIST_LIMITS.items() for limit in limits]
+    print("\n| documents | all | " + " | ".join(f"{name} > {n}" for name, n in columns) + " |")
+    print("|---|---|" + "---|" * len(columns))
+    for kind, total in Counter(kinds.tolist()).most_common():
+        found = [
+            (np.asarray(judged.column(f"{name}_words"))[kinds == kind] > limit).mean()
+            for name, limit in columns
+        ]
+        cells = " | ".join(f"{share:.2%}" if share else "0" for share in found)
+        print(f"| {kind} | {total} | {cells} |")
+
+
+def print_words(documents: Sequence[Document]) -> None:
+    """How many characters a word of jieba has, marks counted as words and not."""
+    import jieba
+
+    jieba.setLogLevel(60)
+    words = [
+        word
+        for document in documents[:: max(1, len(documents) // 300)]
+        for word in jieba.cut(document.text)
+        if word.strip()
+    ]
+    letters = [word for word in words if any(map(str.isalnum, word))]
+    for name, chosen in (("marks counted", words), ("without marks", letters)):
+        print(f"{name}: {sum(map(len, chosen)) / len(chosen):.2f} characters a word")
+
+
+def show(documents: Sequence[Document], outcomes: list[str], kind: str, verdict: str) -> None:
+    """Prints some documents of one cell of the table, spread evenly over it."""
+    cell = [
+        document
+        for document, outcome in zip(documents, outcomes, strict=True)
+        if (document.kind, outcome) == (kind, verdict)
+    ]
+    print(f"{len(cell)} of kind {kind} end as {verdict}")
+    for document in cell[:: max(1, len(cell) // SHOWN)]:
+        print(f"\n{document.url}\n{one_line(document.title, 80)}")
+        print(f"{len(document.text)}: {one_line(document.text, SHOWN_CHARACTERS)}")
 
 
 if __name__ == "__main__":

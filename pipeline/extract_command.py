@@ -39,12 +39,14 @@ def extract(files: tuple[str, ...], out: str, format: str, overrides: tuple[str,
       pangu extract page.html -o - | head
     """
     from pangu_settings import apply_overrides, validate
+    from pipeline.document_files import check_output
     from pipeline.extract_files import extract_files
     from pipeline.extract_settings import ExtractSettings
     from pipeline.terminal import compile_kernels_first
 
-    compile_kernels_first()
     settings = validate(ExtractSettings, apply_overrides({}, overrides), "--set")
+    check_output(out)
+    compile_kernels_first()
     started = time.monotonic()
     live = _LiveLine()
     output = extract_files(files, out, settings, format, live.show)

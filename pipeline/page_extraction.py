@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from filters.chinese_prefilter import chinese_in_bytes
 from filters.encoding import UndecodableError, decode_page
@@ -14,6 +15,9 @@ from pipeline.record import Record
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 # What servers say of a file that they know nothing about; such a page is known by its start.
 UNSPECIFIC_TYPES = ("", "application/octet-stream", "text/plain", "unknown/unknown")
+
+# Closed vocabulary, in the order in which a page meets them.
+DropRule = Literal["revisit", "http_status", "content_type", "no_chinese_bytes", "no_main_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Extracted:
 class Dropped:
     """Why a page is not a document: rule, what was found, what would have passed."""
 
-    rule: str
+    rule: DropRule
     value: str
     limit: str
     title: str = ""

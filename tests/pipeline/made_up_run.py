@@ -106,7 +106,14 @@ def recipe(**changes: Any) -> Recipe:
         {"name": name, "paths": [f"{name}/*.warc.gz"], "weight": weight}
         for name, weight in zip(SOURCES, (10, 23, 18), strict=True)
     ]
-    content = {"name": "made-up", "filters": None, "sources": sources, "rules": RULES, **changes}
+    content = {
+        "name": "made-up",
+        "filters": None,
+        "sources": sources,
+        "words": {"advertisement": "builtin", "sensitive": "builtin"},
+        "rules": RULES,
+        **changes,
+    }
     return Recipe.model_validate(content)
 
 

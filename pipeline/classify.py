@@ -176,7 +176,7 @@ def _train(run: StageRun, name: str, settings: TrainInRun) -> None:
         raise UserError(f"classifiers.{name}.train: {error}") from None
     facts = {"positives": settings.positives, "negatives": negatives}
     write_classifier(path, trained, facts)
-    storage.delete(folder)
+    storage.delete(storage.join(run.folder, _TRAINING))
 
 
 def _documents_by_source(clean_folder: str) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from crawl.build import Crawl
+from runs import FinishedRun, run_recipe, write_recipe
 
 from filters.classifier_settings import FastTextSettings
 from filters.classifier_training import Example, TrainedClassifier, train_classifier
@@ -269,3 +272,36 @@ def test_kinds_are_divided_by_the_share_of_negatives(
     there: tuple[int, int], documents: int, share: float, expected: tuple[int, int]
 ) -> None:
     assert divide_examples(*there, documents, share) == expected
+
+
+@pytest.mark.slow
+def test_a_rule_judges_scores_in_a_whole_run(crawl: Crawl, tmp_path: Path) -> None:
+    recipe = write_recipe(
+        tmp_path,
+        crawl,
+        classifiers={"quality": {"train": {"positives": ["encyclopedia"], "epochs": 300, **SMALL}}},
+        tokenizer={"vocabulary_size": 1500},
+        rules={"low_quality": {"signal": "quality_score", "min": 0.2}},
+    )
+    run_recipe(recipe, tmp_path / "run")
+    run = FinishedRun(tmp_path / "run", recipe)
+    dropped = [row for row in run.rows("dropped") if row["rule"] == "low_quality"]
+    assert dropped
+    for row in dropped:
+        assert row["limit"].startswith("quality_score")
+        assert row["value"].startswith("quality_score")
+    facts = json.loads((run.path / "classifiers/quality.bin.json").read_text(encoding="utf-8"))
+    assert facts["positives"] == ["encyclopedia"]
+    # Another limit leaves the model and the scores as they are.
+    changed = ("rules.low_quality.min=0.17",)
+    assert run_recipe(recipe, tmp_path / "run", overrides=changed)[0] == "decide"
+    # The model of one run serves another by its path.
+    given = write_recipe(
+        tmp_path,
+        crawl,
+        classifiers={"quality": {"model": str(run.path / "classifiers/quality.bin")}},
+        tokenizer={"vocabulary_size": 1500},
+        rules={"low_quality": {"signal": "quality_score", "min": 0.2}},
+    )
+    run_recipe(given, tmp_path / "other")
+    assert FinishedRun(tmp_path / "other", given).rows("corpus")

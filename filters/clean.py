@@ -9,6 +9,7 @@ cleaned text changes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from pydantic import Field
@@ -25,11 +26,20 @@ from filters.kernels.repeated_lines import (
 from filters.kernels.text_batch import TextBatch
 from filters.kernels.tidy_lines import Lines, join_lines, says_something, tidy_line, tidy_lines
 from filters.kernels.trigger_words import possible_kinds_of_lines
-from filters.navigation import NAVIGATION_RULES, TRIGGERS, first_rule, navigation_rule
+from filters.navigation import (
+    MENU_KINDS,
+    MENU_LINES,
+    NAVIGATION_RULES,
+    TRIGGERS,
+    first_rule,
+    is_menu_word,
+    navigation_rule,
+)
 from filters.traditional import simplify, simplify_texts, traditional_characters
 from pangu_settings import Settings
 
 SYMBOLS = "symbols"
+MENU = "navigation_menu"
 LINE_WITHOUT_SENTENCE_END = "line_without_sentence_end"
 LINE_TOO_SHORT = "line_too_short"
 DUPLICATE_PARAGRAPH = "duplicate_paragraph"
@@ -52,7 +62,7 @@ class CleanSettings(Settings):
     navigation: bool = Field(True, description="menus, pagers, credits, notices")
     duplicate_paragraphs: bool = Field(True, description="long lines that stood there before")
     repeated_short_lines: int = Field(
-        0, ge=0, description="how often a short line may stand in a document; 0 for any number"
+        10, ge=0, description="how often a short line may stand in a document; 0 for any number"
     )
     simplify: bool = Field(True, description="traditional characters to simplified ones")
     width: bool = Field(True, description="full-width letters, digits and spaces to half-width")
@@ -151,20 +161,30 @@ class Cleaner:
             rewritten = simplify(rewritten)
         # No step above makes or removes a line break.
         given = plain_text(text, width=False).splitlines()
-        pairs = [(old, new) for old, new in zip(given, rewritten.splitlines(), strict=True)]
-        pairs = [
-            (old.strip(), tidy_line(new, settings.symbols)) for old, new in pairs if new.strip()
-        ]
-        reasons = [self._reason(line) for _, line in pairs]
+        before, lines = [], []
+        for old, new in zip(given, rewritten.splitlines(), strict=True):
+            if new.strip():
+                before.append(old.strip())
+                lines.append(tidy_line(new, settings.symbols))
+        reasons = self._reasons(lines)
+        return [ExplainedLine(*line) for line in zip(before, reasons, lines, strict=True)]
+
+    def _reasons(self, lines: list[str]) -> list[str | None]:
+        """Why each line of one document is removed, None for a line that is kept."""
+        reasons = [self._reason(line) for line in lines]
         counted = [
-            line if reason is None else None
-            for (_, line), reason in zip(pairs, reasons, strict=True)
+            line if reason is None else None for line, reason in zip(lines, reasons, strict=True)
         ]
-        repeated = repeated_in_text(counted, self._repeats)
-        return [
-            ExplainedLine(old, reason or _REPEATED.get(found), line)
-            for (old, line), reason, found in zip(pairs, reasons, repeated, strict=True)
-        ]
+        for number, found in enumerate(repeated_in_text(counted, self._repeats)):
+            reasons[number] = _REPEATED.get(found, reasons[number])
+        if self.settings.navigation:
+            kept = [number for number, reason in enumerate(reasons) if reason is None]
+            for is_menu, run in groupby(kept, lambda number: is_menu_word(lines[number])):
+                numbers = list(run)
+                if is_menu and len(numbers) >= MENU_LINES:
+                    for number in numbers:
+                        reasons[number] = MENU
+        return reasons
 
     def _reason(self, line: str) -> str | None:
         """Why a line is removed wherever it stands."""
@@ -187,7 +207,7 @@ class Cleaner:
         if settings.simplify:
             rewritten = simplify_texts(rewritten, counts.chosen)
         lines = tidy_lines(rewritten, settings.symbols)
-        reasons = self._reasons(lines)
+        reasons = self._reasons_in_batch(lines)
         return CleanedBatch(
             join_lines(lines, reasons == KEPT),
             _lines_by_reason(lines, reasons),
@@ -210,12 +230,13 @@ class Cleaner:
             np.empty(0, np.int8),
         )
 
-    def _reasons(self, lines: Lines) -> np.ndarray:
-        """`_reason` of each line, then which lines repeat others: int8 (lines,)."""
+    def _reasons_in_batch(self, lines: Lines) -> np.ndarray:
+        """`_reasons` of each document, as index in REMOVAL_REASONS or KEPT: int8 (lines,)."""
         settings = self.settings
         batch = lines.lines
         lengths = batch.lengths()
         reasons = np.full(len(batch), KEPT, np.int8)
+        is_menu = np.zeros(len(batch), np.bool_)
         if settings.min_line_characters:
             reasons[lengths < settings.min_line_characters] = _CODES[LINE_TOO_SHORT]
         if settings.sentence_lines_only:
@@ -226,12 +247,16 @@ class Cleaner:
         if settings.navigation:
             kinds = possible_kinds_of_lines(batch, TRIGGERS)
             for line in np.flatnonzero(kinds).tolist():
-                if rule := first_rule(batch.text(line), int(kinds[line])):
+                text, possible = batch.text(line), int(kinds[line])
+                if rule := first_rule(text, possible):
                     reasons[line] = _CODES[rule]
+                elif possible & MENU_KINDS:
+                    is_menu[line] = is_menu_word(text)
         reasons[(lengths == 0) | (settings.symbols & ~lines.has_word)] = _CODES[SYMBOLS]
         repeated = repeated_lines(lines, reasons == KEPT, self._repeats)
         for found in (PARAGRAPH, SHORT):
             reasons[repeated == found] = _CODES[_REPEATED[found]]
+        reasons[_in_menus(lines, np.flatnonzero(reasons == KEPT), is_menu)] = _CODES[MENU]
         return reasons
 
 
@@ -241,11 +266,20 @@ _CODES = {reason: code for code, reason in enumerate(REMOVAL_REASONS)}
 _REPEATED = {PARAGRAPH: DUPLICATE_PARAGRAPH, SHORT: REPEATED_SHORT_LINE}
 
 
+def _in_menus(lines: Lines, kept: np.ndarray, is_menu: np.ndarray) -> np.ndarray:
+    """Which of the kept lines stand in a run of MENU_LINES or more words of a menu."""
+    texts = lines.text_of_line()[kept]
+    words = is_menu[kept]
+    changes = (words[1:] != words[:-1]) | (texts[1:] != texts[:-1])
+    run = np.concatenate([[0], np.cumsum(changes)]) if len(kept) else kept
+    long = np.bincount(run)[run] >= MENU_LINES
+    return kept[words & long]
+
+
 def _lines_by_reason(lines: Lines, reasons: np.ndarray) -> dict[str, np.ndarray]:
     """How many lines of each text were removed for each reason."""
     texts, kinds = len(lines.first) - 1, len(REMOVAL_REASONS)
-    text_of_line = np.repeat(np.arange(texts), np.diff(lines.first))
     removed = reasons != KEPT
-    cells = text_of_line[removed] * kinds + reasons[removed]
+    cells = lines.text_of_line()[removed] * kinds + reasons[removed]
     counts = np.bincount(cells, minlength=texts * kinds).reshape(texts, kinds).astype(np.int32)
     return {reason: counts[:, code] for code, reason in enumerate(REMOVAL_REASONS)}

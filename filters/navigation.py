@@ -13,57 +13,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from filters.kernels.trigger_words import Kind, Triggers, possible_kinds
+from filters.navigation_words import BUTTONS, CHANNELS, MENU_WORDS
 
 # Longer lines are paragraphs, whatever they begin with.
 MAX_CHARACTERS = 160
 
 
-def _words(text: str) -> list[str]:
-    """Words of a list, longer ones first, so that the first that fits is the longest."""
-    return sorted(text.split(), key=len, reverse=True)
-
-
 def _any_of(words: Iterable[str]) -> str:
-    return "|".join(map(re.escape, words))
+    """A form that fits one of the words, the longest that does."""
+    return "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
 
 
-# Words that only buttons and menus say.
-_BUTTONS = _words(
-    """
-    分享到 分享至 分享给好友 分享给朋友 转发到 一键分享 一键转发 微信好友 微信朋友圈 微信扫一扫
-    新浪微博 腾讯微博 QQ空间 QQ好友 复制链接 扫码分享 扫码关注 扫码下载 收藏本页 收藏本站 收藏本文
-    加入收藏 设为首页 打印本页 打印此页 打印本文 打印此文 关闭窗口 关闭本页 关闭此页 尾页 末页
-    返回首页 返回顶部 返回列表 返回目录 返回上页 返回上一页 返回论坛 回顶部 回到顶部 网站首页
-    上一篇文章 下一篇文章 上一页 下一页 上一篇 下一篇 上一章 下一章 免费注册 立即注册 忘记密码
-    记住我 会员中心 个人中心 我要评论 我要投稿 我要留言 我要纠错 我要举报 发表评论 查看评论
-    全部评论 网友评论 最新评论 暂无评论 条评论 展开全文 展开更多 阅读全文 阅读原文 查看全文
-    查看原文 查看更多 更多内容 加载更多 点击加载更多 点击查看更多 换一换 换一批 站内搜索 关于我们
-    联系我们 网站地图 友情链接 广告服务 广告合作 商务合作 诚聘英才 法律声明 隐私政策 用户协议
-    服务条款 免责声明 版权声明 帮助中心 意见反馈 客服中心 在线客服 手机版 电脑版 触屏版 APP下载
-    下载APP 下载客户端 打开APP
-    """
-)
 _FONT_SIZE = r"字[号体][:： \[【]*(?:[大中小][ \]】\[【|/]*+){3}"
-_BUTTON = f"{_any_of(_BUTTONS)}|{_FONT_SIZE}"
-# Words that headings say too: one alone is left, two together are a menu.
-_MENU_WORDS = _words(
-    """
-    首页 主页 上页 下页 分享 转发 微信 微博 朋友圈 人人网 豆瓣 扫一扫 收藏 打印 关闭 返回 退出
-    登录 登陆 注册 用户名 密码 验证码 跟帖 回复 评论 举报 投诉 纠错 点赞 赞 踩 顶 收起 展开 更多
-    搜索 联系方式 客户端 无障碍 繁体 繁体版 简体 简体版 English RSS
-    """
-)
-_MENU_WORD = _any_of(_MENU_WORDS)
-# Departments of portals: three together are the bar at the top.
-_CHANNELS = _words(
-    """
-    首页 主页 新闻 要闻 国内 国际 社会 时政 军事 财经 股票 基金 体育 娱乐 明星 电影 电视 音乐 科技
-    数码 手机 汽车 房产 家居 教育 健康 旅游 时尚 女性 育儿 美食 文化 历史 读书 游戏 动漫 视频 图片
-    博客 论坛 社区 专题 评论 公益 彩票 招聘 商城 直播 订阅 归档 分类 标签 关于 友链 留言 相册 更多
-    登录 注册 搜索 导航
-    """
-)
-_CHANNEL = _any_of(_CHANNELS)
+_BUTTON = f"{_any_of(BUTTONS)}|{_FONT_SIZE}"
+_MENU_WORD = _any_of(MENU_WORDS)
+_CHANNEL = _any_of(CHANNELS)
 # Headings of boxes that lead to other pages.
 _RELATED = "|".join(
     [
@@ -86,11 +50,13 @@ _EDITOR = (
 )
 
 # What stands between the words of a bar, in front of them or behind. Possessive: never given back.
-_GAP = r"[\s|｜│┊·•,，、/／:：>＞»›\-—_\[\]【】()（）「」<＜《》#+&]*+"
+_BETWEEN = r"[\s|｜│┊·•,，、/／:：>＞»›\-—_\[\]【】()（）「」<＜《》#+&]"
+_GAP = f"{_BETWEEN}*+"
+_SEPARATOR = f"{_BETWEEN}++"
 _ITEM = rf"(?>{_BUTTON}|{_MENU_WORD}|\d+){_GAP}"
 _PLAIN = "[^。！？；]"  # no sentence ends here
 _OPEN = r"[（(【\[*\s]*"
-_SCAN = "(?:扫一扫|扫描|识别)"
+_SCAN = "(?:扫一扫|扫描|扫码|识别)"
 _CLOCK = r"\d{4}[-/年.]\d{1,2}[-/月.]\d{1,2}日?\s*\d{1,2}[:：]\d{2}(?:[:：]\d{2})?"
 
 
@@ -127,22 +93,32 @@ NAVIGATION_RULES: dict[str, NavigationRule] = {
             rf"(?={_GAP}(?:{_ITEM})++\Z)"
             rf"(?:{_GAP}(?>{_MENU_WORD})(?:{_GAP}\d+)?{_GAP}(?>{_MENU_WORD})|.*(?:{_BUTTON})).*",
         ),
-        triggers=_beginnings(_BUTTONS, _MENU_WORDS) + " 字号 字体",
+        triggers=_beginnings(BUTTONS, MENU_WORDS) + " 字号 字体",
     ),
     # 首页 新闻 体育 财经
     "navigation_channels": NavigationRule(
-        (rf"{_GAP}(?:(?>{_CHANNEL}){_GAP}){{3,}}+",), triggers=_beginnings(_CHANNELS)
+        (
+            rf"{_GAP}(?>{_CHANNEL})(?:{_SEPARATOR}(?>{_CHANNEL})){{2,}}+"
+            # One or two words that no list knows may stand among them.
+            rf"(?:{_SEPARATOR}\S{{1,4}}(?:{_SEPARATOR}(?>{_CHANNEL}))++){{0,2}}{_GAP}",
+        ),
+        triggers=_beginnings(CHANNELS),
     ),
     # 公司简介 | 产品中心 | 联系方式
     "navigation_links": NavigationRule(
-        (r"(?:[^\s|｜│┊。！？；，]{1,10}\s*[|｜│┊]\s*){2,}[^\s|｜│┊。！？；，]{1,10}",),
-        triggers="| ｜ │ ┊",
+        (
+            r"(?:[^\s|｜│┊。！？；，]{1,10}\s*[|｜│┊]\s*){2,}[^\s|｜│┊。！？；，]{1,10}",
+            r"(?=.*(?:首页|关于|广告服务|联系))"
+            r"-?\s*(?:[^\s。！？；，-]{1,10} - ){4,}[^\s。！？；，]{1,10}",
+        ),
+        triggers="| ｜ │ ┊ 首页 关于 广告 联系",
     ),
     # 您现在的位置: 首页 > 新闻 · 首页 > 椅凳类 · 新闻中心 > 国内 > 正文
     "navigation_path": NavigationRule(
         (
             rf"[您你]?(?:现在|当前|目前|所在){{1,2}}的?位置是?\s*[:：]{_PLAIN}{{0,80}}",
-            rf"(?:网站|网|站)?首页\s*(?:[>＞»›→]+|-{{2,}}|::){_PLAIN}{{1,80}}",
+            rf"[^\s，。！？；]{{0,6}}首页\s*(?:[>＞»›→]+|-{{2,}}|::){_PLAIN}{{0,80}}",
+            "(?:返回|进入|回到).{1,8}首页",
             r"(?:[^\s>＞»›。！？，；=]{1,10}\s*(?:[>＞]{1,2}|»|›)\s*)+(?:正文|详情|详细内容|查看)",
         ),
         triggers="位置 首页 > ＞ » ›",
@@ -162,7 +138,10 @@ NAVIGATION_RULES: dict[str, NavigationRule] = {
     ),
     # 【相关阅读】
     "related": NavigationRule(
-        (rf"[【\[●■◆★·•▪>»#]*\s*(?:{_RELATED})\s*[】\]:：>»…]*",),
+        (
+            rf"[【\[●■◆★·•▪>»#]*\s*(?:{_RELATED})\s*[】\]:：>»…]*",
+            rf"(?:推荐|相关|延伸|更多|扩展)阅读\s*[:：]{_PLAIN}{{0,60}}",
+        ),
         triggers="相关 推荐 阅读 热门 精彩 热点 最新 排行 猜你 都在 喜欢 感兴 目录",
     ),
     # 分享: … · 微信扫一扫关注 · 欢迎关注公众号…
@@ -172,8 +151,10 @@ NAVIGATION_RULES: dict[str, NavigationRule] = {
             rf"(?:长按|微信|手机|用微信)?.{{0,6}}{_SCAN}.{{0,16}}(?:二维码|关注|下载|阅读|分享).{{0,16}}",
             r"(?:欢迎|点击|请|敬请)?(?:扫码|搜索)?关注.{0,16}(?:公众号|微信号?|微博)\s*[:：]?"
             rf"{_PLAIN}{{0,20}}",
+            "(?:喜欢|觉得|如果).{0,20}打赏.{0,12}",
+            "(?:免费)?下载.{1,12}客户端|.{1,12}客户端下载",
         ),
-        triggers="分享 转发 收藏 扫一 扫描 识别 众号 微信 微博",
+        triggers="分享 转发 收藏 扫一 扫描 扫码 识别 众号 微信 微博 打赏 户端",
         in_sentences=True,
     ),
     # 您需要登录后才可以发表评论 · 还没有账号? 立即注册
@@ -182,8 +163,11 @@ NAVIGATION_RULES: dict[str, NavigationRule] = {
             r"[您你]?(?:需要|还没|尚未|请|您好)?.{0,6}登[录陆](?:后|之后|才能|以后).{0,16}"
             "(?:评论|回复|回帖|发言|查看|发表|留言|下载|浏览).{0,12}",
             ".{0,12}没有[账帐]号.{0,12}(?:注册|登[录陆]).{0,12}",
+            "(?:文明上网.{0,3})?登[录陆]并?(?:发[表贴帖言]|评论|回复)",
+            "输入.{0,6}邮箱.{0,12}订阅.{0,16}",
+            "(?:目前|暂时|暂|还)?没有(?:热门)?(?:跟[贴帖]|评论).{0,16}",
         ),
-        triggers="登录 登陆 账号 帐号",
+        triggers="登录 登陆 账号 帐号 邮箱 跟贴 跟帖 有评 门评",
         in_sentences=True,
     ),
     # (责任编辑: 王小明) · 本文来源: 新华网 · 原标题: …
@@ -202,18 +186,21 @@ NAVIGATION_RULES: dict[str, NavigationRule] = {
             rf"(?:{_FACT})\s*[:：]{_PLAIN}{{0,30}}?(?:{_FACT})\s*[:：]{_PLAIN}{{0,60}}",
             r"(?:发布|发表|更新|发稿|录入|添加)(?:时间|日期|于)\s*[:：]?\s*[\d\s年月日时分秒:：/.\-]+"
             rf"{_PLAIN}{{0,20}}",
-            rf"(?:{_READERS})(?:[数率量]|次数)?\s*[:：]?\s*[(（\[]?\d+\s*次?[)）\]]?",
-            rf"\d+\s*[次人个条]?(?:{_READERS}|人?参与|跟帖|人喜欢|人赞同)",
+            rf"(?:{_READERS})(?:[数率量]|次数)?\s*[:：]?\s*[(（\[]?\s*\d+\s*次?\s*[)）\]]?",
+            rf"\d+\s*[次人个条]?(?:{_READERS}|人?参与|人?跟[贴帖]|人喜欢|人赞同)(?:评论)?",
+            r"\d+\s*(?:秒钟?|分钟|小时|天|周|个?月|年)前",
             rf"{_CLOCK}(?:\s*(?:来源|作者)?\s*[:：]?\s*[^\s。！？；]{{0,16}}){{0,2}}",
         ),
         triggers="时间 日期 来源 作者 点击 浏览 阅读 访问 人气 评论 回复 点赞 字数 热度 编辑 字号 "
-        "标签 分类 布于 表于 新于 稿于 入于 加于 参与 跟帖 人喜 人赞 " + _each_digit("0: 0："),
+        "标签 分类 布于 表于 新于 稿于 入于 加于 参与 跟帖 跟贴 人喜 人赞 "
+        "秒前 钟前 时前 天前 周前 月前 年前 " + _each_digit("0: 0："),
     ),
     # 版权所有 © 2008 某某公司 京ICP备… · 增值电信业务经营许可证…
     "copyright": NavigationRule(
         (
-            ".{0,60}(?:©|[Cc]opyright|COPYRIGHT|[Aa]ll [Rr]ights [Rr]eserved|ALL RIGHTS RESERVED"
-            r"|版权所有(?![权人者])|版权归.{1,20}所有|ICP\s*[备证许]|公网安备"
+            r".{0,60}(?:(?:^|[\s(（])©|©\s*\d{4}|[Cc]opyright|COPYRIGHT"
+            "|[Aa]ll [Rr]ights [Rr]eserved|ALL RIGHTS RESERVED"
+            r"|版权所有(?![权人者])|版权归.{1,20}所有|ICP\s*[备证许\d]|公网安备"
             "|(?:增值电信业务|网络文化|出版物|广播电视节目制作).{0,8}经营许可证"
             "|信息网络传播视听节目许可证"
             "|互联网(?:新闻信息服务|出版|药品信息).{0,6}(?:许可证|资格证)).{0,90}",
@@ -229,25 +216,30 @@ NAVIGATION_RULES: dict[str, NavigationRule] = {
             "(?:不代表|转载|侵权|版权|投资建议|与本[站网]无关|[文责]责?自负).{0,90}",
             "(?:本[文站网]|凡本[网站]|文章|图片|以上内容|部分(?:图片|内容|文字)|本(?:页面|平台|公众号))"
             ".{0,40}(?:仅代表作者|不代表本|不代表.{0,12}(?:观点|立场)|转载[自请须时需]|[如若]有侵权"
-            "|侵权.{0,6}删除|未经.{0,12}不得).{0,90}",
+            "|侵权.{0,6}删除|未经.{0,12}不得|版权(?:属|归)|仅供.{0,8}(?:参考|学习)).{0,90}",
             "(?:[如若]有?侵权|侵权|涉及版权).{0,30}(?:删除|删|联系|处理).{0,40}",
             "(?:未经.{0,16}(?:授权|许可|允许|同意)|转载).{0,8}(?:不得|请注明|须注明|请保留|请联系|禁止|严禁"
             "|务必注明).{0,60}",
-            "违法和?不良信息举报.{0,60}",
+            ".{0,24}[如若]有侵权.{0,20}(?:删除|联系|处理|告知|留言).{0,20}",
+            ".{0,4}著作权归.{1,20}所有.{0,8}(?:转载|使用).{0,60}",
+            ".{0,20}除(?:特别|另有)(?:声明|说明)外.{0,60}(?:协议|许可).{0,20}",
+            ".{0,20}不良信息举报(?:中心|电话|热线|邮箱|网|平台|入口)?"
+            r"\s*(?:[:：|].{0,80}|[A-Za-z |]{0,40})",
+            r"举报(?:邮箱|电话|热线)\s*[:：].{0,60}",
             "网友评论仅供.{0,60}",
             "(?:本文|文章)?由.{1,20}(?:发布|上传).{0,10}(?:本平台|本站)仅提供.{0,30}",
         ),
-        triggers="不代 转载 侵权 版权 资建 与本 自负 仅代 未经 不良 仅供 仅提",
+        triggers="不代 转载 侵权 版权 作权 明外 资建 与本 自负 仅代 未经 不良 举报 仅供 仅提",
         in_sentences=True,
     ),
     # 点击查看大图 · 加载中… · 您的浏览器版本过低
     "broken_part": NavigationRule(
         (
             "点击(?:图片)?(?:查看|进入|这里|此处|观看|下载|阅读).{0,16}",
-            "(?:图片?加载中|正在加载|加载中|载入中|请稍[候后]).{0,16}",
+            "(?:图片?加载中|正在加载|加载中|载入中|请稍[候后]).{0,16}|.{0,12}(?:加载|获取|载入)中[.…。]*",
             "[您你]的浏览器(?:版本)?(?:过低|不支持|已禁用|未启用|太旧).{0,40}",
         ),
-        triggers="点击 加载 载入 请稍 的浏",
+        triggers="点击 加载 载入 取中 请稍 的浏",
         in_sentences=True,
     ),
 }
@@ -268,6 +260,11 @@ _COMPILED = [
 ]
 
 
+# A line of one word may be a heading; so many of them, one below the other, are a menu.
+MENU_LINES = 4
+_MENU_LINE = re.compile(f"{_GAP}(?>{_any_of([*BUTTONS, *MENU_WORDS, *CHANNELS])}){_GAP}", re.ASCII)
+
+
 def navigation_rule(line: str) -> str | None:
     """Returns the name of the rule by which a line is navigation, None for a line of text.
 
@@ -283,3 +280,14 @@ def first_rule(line: str, kinds: int) -> str | None:
         if kinds & bit and pattern.fullmatch(line):
             return name
     return None
+
+
+def is_menu_word(line: str) -> bool:
+    """Whether a line is one word of a menu; MENU_LINES such lines together are navigation."""
+    return len(line) <= MAX_CHARACTERS and _MENU_LINE.fullmatch(line) is not None
+
+
+# Every line for which is_menu_word holds may be of one of these kinds.
+MENU_KINDS = sum(
+    bit for bit, name, _ in _COMPILED if name in ("navigation_menu", "navigation_channels")
+)

@@ -20,6 +20,8 @@ from filters.kernels.tidy_lines import Lines
 # A shorter line may come back on purpose: 「是的。」 in dialogue, a refrain (those of the Book of
 # Songs reach 31 characters).
 MIN_PARAGRAPH_CHARACTERS = 32
+# A short line that ends so introduces something new each time: 「道姑道：」.
+_COLONS = ":："
 
 FIRST, PARAGRAPH, SHORT = 0, 1, 2
 
@@ -52,7 +54,7 @@ def repeated_in_text(lines: Sequence[str | None], repeats: Repeats) -> list[int]
     found: list[int] = []
     for line in lines:
         kind = FIRST
-        if line is not None and re.search(HANZI, line):
+        if line is not None and re.search(HANZI, line) and not _introduces(line):
             times[line] += 1
             is_paragraph = len(line) >= MIN_PARAGRAPH_CHARACTERS
             most = repeats.paragraph if is_paragraph else repeats.short
@@ -60,6 +62,10 @@ def repeated_in_text(lines: Sequence[str | None], repeats: Repeats) -> list[int]
                 kind = PARAGRAPH if is_paragraph else SHORT
         found.append(kind)
     return found
+
+
+def _introduces(line: str) -> bool:
+    return len(line) < MIN_PARAGRAPH_CHARACTERS and line.endswith(tuple(_COLONS))
 
 
 def repeated_lines(lines: Lines, counted: np.ndarray, repeats: Repeats) -> np.ndarray:
@@ -85,6 +91,7 @@ def repeated_lines(lines: Lines, counted: np.ndarray, repeats: Repeats) -> np.nd
         counted,
         _hanzi(),
         (MIN_PARAGRAPH_CHARACTERS, repeats.paragraph, repeats.short),
+        tuple(map(ord, _COLONS)),
         slots,
         hashes,
         times,
@@ -100,7 +107,7 @@ def _hanzi() -> np.ndarray:
 
 @kernel
 def _find(  # type: ignore[no-untyped-def]
-    characters, starts, first, counted, hanzi, limits, slots, hashes, times, found
+    characters, starts, first, counted, hanzi, limits, colons, slots, hashes, times, found
 ):
     """Writes which lines were said too often.
 
@@ -124,6 +131,8 @@ def _find(  # type: ignore[no-untyped-def]
                 hashed = (hashed ^ np.uint64(character)) * np.uint64(0x9E3779B97F4A7C15)
                 hashed ^= hashed >> np.uint64(29)
             if not has_hanzi:
+                continue
+            if length < long and (whole[length - 1] == colons[0] or whole[length - 1] == colons[1]):
                 continue
             hashes[line] = hashed
             slot = np.int64(hashed & mask)

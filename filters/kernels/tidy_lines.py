@@ -46,6 +46,10 @@ class Lines:
     first: np.ndarray
     has_word: np.ndarray
 
+    def text_of_line(self) -> np.ndarray:
+        """Number of the text that each line belongs to: int64 (lines,)."""
+        return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
+
 
 def tidy_line(line: str, symbols: bool) -> str:
     """The reference: one line, trimmed, with single spaces.

@@ -90,6 +90,20 @@ def test_short_lines_and_code_may_come_back() -> None:
     assert cleaned(refrain + code) == (refrain + code).rstrip()
 
 
+def test_words_of_a_menu_one_below_the_other() -> None:
+    menu = ["首页", "新闻", "[体育]", "登录"]
+    result = CLEANER.clean("\n".join([*menu, "★★", "更多>>", PARAGRAPH, "美食", "旅游", "历史"]))
+    assert result.text == f"{PARAGRAPH}\n美食\n旅游\n历史"
+    assert result.removed["navigation_menu"] == 5
+
+
+def test_a_short_line_stands_no_more_often_than_documents_say_it() -> None:
+    result = CLEANER.clean("桥。\n关注公众\n" * 30 + "道姑道：\n是。\n" * 10)
+    assert result.text.count("关注公众") == CleanSettings().repeated_short_lines
+    assert result.text.count("道姑道：") == 10
+    assert result.removed["repeated_short_line"] == 2 * 20
+
+
 def test_paragraph_is_kept_where_it_first_stands() -> None:
     assert len(PARAGRAPH) >= MIN_PARAGRAPH_CHARACTERS
     assert cleaned(f"{PARAGRAPH}\n  {PARAGRAPH}  \n桥。\n{PARAGRAPH}") == f"{PARAGRAPH}\n桥。"
@@ -97,7 +111,7 @@ def test_paragraph_is_kept_where_it_first_stands() -> None:
 
 def test_a_step_that_is_off_does_nothing() -> None:
     text = f"首页 > 新闻\n★★★\n{PARAGRAPH}\n{PARAGRAPH}\n護城河３號"
-    off = dict.fromkeys(STEPS, False)
+    off = dict.fromkeys(STEPS, False) | {"repeated_short_lines": 0}
     assert Cleaner(CleanSettings(**off)).clean(text).text == text
     for name in STEPS:
         assert Cleaner(CleanSettings(**{**off, name: True})).clean(text).text != text
@@ -120,6 +134,8 @@ LINES = st.sampled_from(
     [
         PARAGRAPH,
         "首页",
+        "新闻",
+        "登录",
         "上一篇：老桥",
         "分享到",
         "！！",

@@ -212,6 +212,6 @@ STAGE = Stage(
     needs=(),
     settings=_settings,
     run=_run,
-    libraries=("fastwarc", "isal", "lxml", "zstandard"),
+    libraries=("fastwarc", "isal", "resiliparse", "zstandard"),
     reads_inputs=True,
 )

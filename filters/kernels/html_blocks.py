@@ -34,7 +34,7 @@ from filters.kernels.html_markup import (
     read_markup,
     read_markup_reference,
 )
-from filters.kernels.html_tags import BLOCK, HASH_START, RAW, TITLE, hash_byte, key
+from filters.kernels.html_tags import BLOCK, HASH_START, RAW, TITLE, VOID, hash_byte, key
 from filters.kernels.html_text import Block, BlockText, add_text, is_western_mark, start_block
 
 # Blocks and boxes that a page may have; a page with more is none that a person wrote.
@@ -216,6 +216,31 @@ def _read(page, text, blocks, boxes, head):  # type: ignore[no-untyped-def]
     boxes[0, html_elements.BOX_END] = counts[html_elements.BLOCKS]
     boxes[0, html_elements.BOX_NEXT] = counts[html_elements.BOXES]
     return counts[html_elements.BLOCKS], counts[html_elements.BOXES]
+
+
+def nesting(page: bytes) -> int:
+    """How many more tags were opened than closed at the deepest place of a page, at most.
+
+    Elements that need no end tag count too, so a page may seem deeper than it is.
+    """
+    return int(_nesting(np.frombuffer(page, np.uint8)))
+
+
+@kernel
+def _nesting(page):  # type: ignore[no-untyped-def]
+    tag = np.zeros(TAG_FIELDS, np.int64)
+    depth = 0
+    deepest = 0
+    place = 0
+    while True:
+        place = find_byte(page, 60, place, len(page))
+        if place >= len(page):
+            return deepest
+        after = read_markup(page, place, len(page), tag)
+        if tag[html_markup.NAME] != 0 and (tag[html_markup.GROUPS] & VOID) == 0:
+            depth = depth + 1 if tag[html_markup.IS_END] == 0 else max(depth - 1, 0)
+            deepest = max(deepest, depth)
+        place = max(after, place + 1)
 
 
 @inlined

@@ -35,6 +35,7 @@ from filters.kernels.html_elements import (
     BOX_SHAPE,
     BOX_START,
     IN_BESIDE,
+    IN_FIRST_HEADING,
     IN_HEADING,
     MAX_DEPTH,
     Box,
@@ -50,6 +51,7 @@ LINK_SHARE = 0.4  # a block with this share of links is not text even amid prose
 MIN_PROSE = 5.0  # prose characters that a main text has at least
 POST_PROSE = 30.0  # prose characters of a box that may be a post of a thread
 POSTS_SHARE = 0.15  # all other posts have this share of the prose of the one found by descending
+HEADING_CHARACTERS = 4  # a shorter heading is no title
 POST_LEVELS = 8  # how far around the innermost box a post may reach
 
 
@@ -310,3 +312,44 @@ def _join(text, blocks, chosen, joined):  # type: ignore[no-untyped-def]
             joined[size] = text[place]
             size += 1
     return size
+
+
+def title_heading(page: PageArrays, title: str) -> str:
+    """The longest heading (of 4 characters at least) that a title begins with; "" for none."""
+    encoded = np.frombuffer(title.encode(), np.uint8) if title else np.empty(0, np.uint8)
+    return _text_of_block(page, _find_heading(page.text, page.blocks, encoded))
+
+
+def first_heading(page: PageArrays) -> str:
+    """The first `h1`; "" for none."""
+    return _text_of_block(page, _find_first_heading(page.blocks))
+
+
+def _text_of_block(page: PageArrays, block: int) -> str:
+    return text_of_blocks(page, np.array([block], np.int32)) if block >= 0 else ""
+
+
+@kernel
+def _find_heading(text, blocks, title):  # type: ignore[no-untyped-def]
+    found = -1
+    longest = HEADING_CHARACTERS - 1
+    for block in range(len(blocks)):
+        start = blocks[block, BLOCK_START]
+        size = blocks[block, BLOCK_END] - start
+        characters = blocks[block, BLOCK_CHARACTERS]
+        if blocks[block, BLOCK_FLAGS] & IN_HEADING and characters > longest and size <= len(title):
+            same = 0
+            while same < size and text[start + same] == title[same]:
+                same += 1
+            if same == size:
+                found = block
+                longest = characters
+    return found
+
+
+@kernel
+def _find_first_heading(blocks):  # type: ignore[no-untyped-def]
+    for block in range(len(blocks)):
+        if blocks[block, BLOCK_FLAGS] & IN_FIRST_HEADING:
+            return block
+    return -1

@@ -11,9 +11,12 @@ from filters.kernels.compiling import inlined, kernel
 from filters.kernels.html_elements import (
     BLOCK_CHARACTERS,
     BLOCK_END,
+    BLOCK_FLAGS,
+    BLOCK_HANZI,
     BLOCK_LINK_CHARACTERS,
     BLOCK_MARKS,
     BLOCK_START,
+    IN_PREFORMATTED,
 )
 from filters.kernels.html_text import Block
 
@@ -35,11 +38,14 @@ def weigh_reference(block: Block) -> float:
     free = block.characters - LINK_COST * block.link_characters
     if free <= 0 or is_furniture_reference(block) or (block.link_characters and _is_teaser(block)):
         return 0.0
-    if (block.marks >= 2 and block.characters >= 15) or (block.marks and block.characters >= 30):
+    # Most of a `pre` that is not Chinese is code, and its marks are none of sentences.
+    is_code = block.flags & IN_PREFORMATTED and 2 * block.hanzi < block.characters
+    marks = 0 if is_code else block.marks
+    if (marks >= 2 and block.characters >= 15) or (marks and block.characters >= 30):
         return free
     if block.characters >= 15:
         return UNMARKED_WEIGHT * free
-    return SHORT_WEIGHT * free if block.marks else 0.0
+    return SHORT_WEIGHT * free if marks else 0.0
 
 
 def is_furniture_reference(block: Block) -> bool:
@@ -106,7 +112,7 @@ def weigh(text, blocks, block):  # type: ignore[no-untyped-def]
     """As the reference, for the block with an index."""
     characters = blocks[block, BLOCK_CHARACTERS]
     links = blocks[block, BLOCK_LINK_CHARACTERS]
-    marks = blocks[block, BLOCK_MARKS]
+    marks = np.int64(blocks[block, BLOCK_MARKS])
     free = characters - LINK_COST * links
     if free <= 0 or is_furniture(text, blocks, block):
         return 0.0
@@ -119,6 +125,9 @@ def weigh(text, blocks, block):  # type: ignore[no-untyped-def]
             tail = _ending(text, start, end, _TAIL, _TAIL_STARTS)
         if _ending(text, start, end, _ENDS, _END_STARTS) > 0:
             return 0.0
+    is_preformatted = (blocks[block, BLOCK_FLAGS] & IN_PREFORMATTED) != 0
+    if is_preformatted and 2 * blocks[block, BLOCK_HANZI] < characters:
+        marks = 0
     if (marks >= 2 and characters >= 15) or (marks > 0 and characters >= 30):
         return free
     if characters >= 15:

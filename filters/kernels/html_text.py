@@ -57,6 +57,13 @@ class Block:
     hanzi: int
     flags: int
 
+    @classmethod
+    def of(cls, text: str, link_characters: int = 0, flags: int = 0) -> Block:
+        """The block with a text, whose marks and hanzi are counted."""
+        return cls(
+            text, link_characters, len(_MARK.findall(text)), len(_ONE_HANZI.findall(text)), flags
+        )
+
     @property
     def characters(self) -> int:
         """Length of the text."""
@@ -87,9 +94,7 @@ class BlockText:
             text = _preformatted(text)
         else:
             text = _SPACE_RUN.sub(" ", _WRAPPED_LINE.sub("", text)).strip(" ")
-        if not text:
-            return None
-        return Block(text, links, len(_MARK.findall(text)), len(_ONE_HANZI.findall(text)), flags)
+        return Block.of(text, links, flags) if text else None
 
 
 def _preformatted(text: str) -> str:

@@ -22,15 +22,15 @@ class TooSlowError(Exception):
     """A call took longer than it may."""
 
 
-class CallFailedError(Exception):
-    """The function raised, or its process died: the library crashed or ran out of memory."""
+class ProcessDiedError(Exception):
+    """The process ended in the middle of a call: the library crashed or ran out of memory."""
 
 
 class TimedProcess:
     """Calls a function in a process of its own.
 
     Args:
-      function: defined at the top of a module; takes and returns what can be pickled.
+      function: defined at the top of a module; takes, returns and raises what can be pickled.
       seconds: most that one call may take, in wall-clock time.
     """
 
@@ -45,7 +45,8 @@ class TimedProcess:
 
         Raises:
           TooSlowError: no result within the time; the process was killed.
-          CallFailedError: the function raised, or the process died.
+          ProcessDiedError: the process died.
+          Exception: what the function raised.
         """
         try:
             connection = self._connection or self._start()
@@ -58,9 +59,9 @@ class TimedProcess:
             self._process.join()
             code = self._process.exitcode
             self.close()
-            raise CallFailedError(f"its process ended with code {code}") from None
-        if error:
-            raise CallFailedError(error)
+            raise ProcessDiedError(f"its process ended with code {code}") from None
+        if error is not None:
+            raise error
         return result
 
     def close(self) -> None:
@@ -94,10 +95,9 @@ def _serve(connection: Connection, function: Callable[..., Any]) -> None:
         except EOFError:
             return
         try:
-            answer = (function(*arguments), "")
+            answer = (function(*arguments), None)
         except Exception as error:
-            # As text: not every exception can be pickled.
-            answer = (None, f"{type(error).__name__}: {error}"[:500])
+            answer = (None, error)
         connection.send(answer)
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 import unicodedata
 from functools import cache
 
-import opencc
-
 from filters.kernels.folding import (
     MOST_CHARACTERS,
     FoldedBatch,
@@ -23,10 +21,10 @@ from filters.kernels.folding import (
     fold_text,
 )
 from filters.kernels.text_batch import TextBatch
+from filters.traditional import simplify_character
 
 # Characters beyond have no other form, but for the compatibility hanzi.
 _RANGES = (range(0x20000), range(0x2F800, 0x2FA20))
-_HANZI_RANGES = (range(0x2E80, 0xAC00), range(0xF900, 0xFB00), range(0x20000, 0x32000))
 
 
 def fold(text: str) -> str:
@@ -51,26 +49,16 @@ def folded_lines(text: str) -> list[str]:
 @cache
 def folding() -> Folding:
     """What each character becomes; one whose form would be longer than MOST_CHARACTERS stays."""
-    simplified = _simplified_characters()
     replacements = {}
     for code in (code for codes in _RANGES for code in codes):
         character = chr(code)
-        form = _lower(unicodedata.normalize("NFKC", character), simplified)
+        form = _simplified(unicodedata.normalize("NFKC", character))
         # Once more, for forms that have another form themselves; lower case of İ is two.
-        form = _lower(unicodedata.normalize("NFKC", form), simplified)
+        form = _simplified(unicodedata.normalize("NFKC", form))
         if form != character and len(form) <= MOST_CHARACTERS:
             replacements[character] = form
     return Folding(replacements)
 
 
-def _lower(text: str, simplified: dict[str, str]) -> str:
-    return "".join(simplified.get(character, character).lower() for character in text)
-
-
-def _simplified_characters() -> dict[str, str]:
-    """What OpenCC makes of each traditional character that stands alone."""
-    hanzi = [chr(code) for codes in _HANZI_RANGES for code in codes]
-    converter = opencc.OpenCC("t2s", include_tofu_risk_dictionaries=False)
-    # One call; the line breaks keep neighbours from being read as a word.
-    simplified = converter.convert("\n".join(hanzi)).split("\n")
-    return {old: new for old, new in zip(hanzi, simplified, strict=True) if old != new}
+def _simplified(text: str) -> str:
+    return "".join(simplify_character(character) for character in text).lower()

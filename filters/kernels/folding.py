@@ -148,7 +148,8 @@ def _fold(  # type: ignore[no-untyped-def]
             character = characters[place]
             entry = table[character]
             if entry & np.uint32(_SEVERAL):
-                if size + MOST_CHARACTERS + total - place > room:
+                # The others need a place each.
+                if size + MOST_CHARACTERS + total - place - 1 > room:
                     return -1, 0, 0
                 for point in expansions[entry & _POINT]:
                     if point != 0:

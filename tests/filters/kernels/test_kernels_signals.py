@@ -95,8 +95,10 @@ def test_folding(texts: list[str]) -> None:
         assert folded.comparable.text(number) == "".join(folded_lines(text))
 
 
-def test_folding_finds_room_for_characters_that_become_several() -> None:
-    texts = ["㍿" * 1000, "桥\n" * 10, "㍿"]
+@pytest.mark.parametrize(
+    "texts", [["㍿" * 1000], ["㍿"], ["㍿" * 1000, "桥\n" * 10, "㍿"], ["桥" * 9 + "㍿" * 300]]
+)
+def test_folding_finds_room_for_characters_that_become_several(texts: list[str]) -> None:
     assert fold_texts(TextBatch.from_strings(texts)).texts.to_strings() == list(map(fold, texts))
 
 

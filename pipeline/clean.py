@@ -6,6 +6,7 @@ It keeps every document (an emptied one is dropped by a rule, with its reason) a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from pipeline.documents import EXTRACTED
 from pipeline.ledger import Books
 from pipeline.parts import Part, PartOutput
 from pipeline.recipe import Recipe
+from pipeline.removed_lines import RemovedLines
 from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
 from pipeline.tables import read_batches, table_path
 
@@ -60,12 +62,11 @@ class CleanPart:
         clean = self.cleaner[0].leave_batch if left_alone else self.cleaner[0].clean_batch
         masker = PersonalDataMasker(self.personal_data)
         mask = masker.leave_batch if left_alone else masker.mask_batch
-        removed_in_part = dict.fromkeys(REMOVAL_REASONS, 0)
+        removed = RemovedLines()
         for batch in read_batches(table_path(self.extract_folder, "documents", part.name)):
             given = TextBatch.from_arrow(batch.column("text"))
             cleaned = clean(given)
-            for reason, lines in cleaned.removed.items():
-                removed_in_part[reason] += int(lines.sum())
+            removed.add(cleaned)
             masked = mask(cleaned.texts)
             texts = masked.texts.to_arrow()
             _count(
@@ -76,7 +77,7 @@ class CleanPart:
             columns = [*batch.columns[:-1], texts, *cleaned.removed.values()]
             columns += [cleaned.traditional, cleaned.hanzi, *masked.counts.values()]
             output.write("documents", pa.RecordBatch.from_arrays(columns, schema=CLEANED), CLEANED)
-        output.facts["removed_lines"] = removed_in_part
+        output.facts["removed_lines"] = removed.to_json()
 
 
 def _count(texts: list[TextBatch], columns: list[pa.Array], books: Books) -> None:
@@ -105,12 +106,11 @@ def _run(run: StageRun) -> Outcome:
     transform = CleanPart(run.inputs["extract"], *settings, left_alone)
     run.execution.map_parts(transform, run.parts, run.folder)
     books, files, facts = outcome_of_parts(NAME, run.folder, run.parts)
-    removed: dict[str, dict[str, int]] = {}
+    removed: defaultdict[str, RemovedLines] = defaultdict(RemovedLines)
     for part, part_facts in zip(run.parts, facts, strict=True):
-        of_source = removed.setdefault(part.source, dict.fromkeys(REMOVAL_REASONS, 0))
-        for reason, lines in part_facts["removed_lines"].items():
-            of_source[reason] += lines
-    return Outcome(books, files, {"removed_lines": removed})
+        removed[part.source].merge(RemovedLines.from_json(part_facts["removed_lines"]))
+    by_source = {source: lines.to_json() for source, lines in removed.items()}
+    return Outcome(books, files, {"removed_lines": by_source})
 
 
 STAGE = Stage(

@@ -15,6 +15,7 @@ import numpy as np
 from filters.kernels import code_points
 from filters.kernels.compiling import kernel
 from filters.kernels.count_characters import HANZI
+from filters.kernels.hashing import absorb, mix64
 from filters.kernels.tidy_lines import Lines
 
 # A shorter line may come back on purpose: 「是的。」 in dialogue, a refrain (those of the Book of
@@ -128,12 +129,12 @@ def _find(  # type: ignore[no-untyped-def]
             hashed = np.uint64(length)
             for character in whole:
                 has_hanzi |= hanzi[character]
-                hashed = (hashed ^ np.uint64(character)) * np.uint64(0x9E3779B97F4A7C15)
-                hashed ^= hashed >> np.uint64(29)
+                hashed = absorb(hashed, np.uint64(character))
             if not has_hanzi:
                 continue
             if length < long and (whole[length - 1] == colons[0] or whole[length - 1] == colons[1]):
                 continue
+            hashed = mix64(hashed)
             hashes[line] = hashed
             slot = np.int64(hashed & mask)
             # What earlier texts left in the table counts as free.

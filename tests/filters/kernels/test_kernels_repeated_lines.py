@@ -28,14 +28,17 @@ def test_reference() -> None:
 
 
 def test_a_line_that_introduces_something_may_come_back() -> None:
-    assert repeated_in_text(["道姑道：", "桥"] * 2, Repeats(1, 1)) == [FIRST, FIRST, FIRST, SHORT]
+    found = repeated_in_text(["道姑道：", "桥"] * 2, Repeats(1, 1))
+    assert found == [FIRST, FIRST, FIRST, SHORT]
 
 
 def test_zero_is_any_number() -> None:
     assert repeated_in_text([LONG, LONG, "桥", "桥"], Repeats(0, 0)) == [FIRST] * 4
 
 
-LINES = st.sampled_from([LONG, LONG[1:], LONG + "梁", "x" * 40, "桥", "梁", "桥：", "曰:", LONG + "：", "}"])
+LINES = st.sampled_from(
+    [LONG, LONG[1:], LONG + "梁", "x" * 40, "桥", "梁", "桥：", "曰:", LONG + "：", "}"]
+)
 
 
 @given(st.lists(st.lists(LINES, max_size=12)), st.integers(0, 2), st.integers(0, 3), st.randoms())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Mapping
@@ -44,9 +45,25 @@ def sample_crawl(directory: Path) -> None:
     click.echo("Next: pangu run recipes/demo.yaml --out demo/run")
 
 
+def _print_schema(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from pipeline.recipe_schema import recipe_schema
+
+        click.echo(json.dumps(recipe_schema(), indent=2, ensure_ascii=False))
+        context.exit()
+
+
 @click.command()
 @RECIPE_ARGUMENT
 @click.option("--out", "run_path", metavar="RUN", help="Run directory to compare with.")
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_schema,
+    help="Print the JSON Schema of recipes, for editors, and do nothing else.",
+)
 @OVERRIDES
 def plan(recipe: Path, run_path: str | None, overrides: tuple[str, ...]) -> None:
     """Show which stages of RECIPE would run, and why.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
+from click.testing import CliRunner
 
+import pangu
 from filters.presets import load_preset, preset_names
 from filters.rules import Rule
 from pangu_settings import SettingsError
@@ -128,6 +132,19 @@ def test_mistakes_are_answered_with_the_way_out(
     with pytest.raises(SettingsError) as caught:
         load_recipe(write(tmp_path, **content))
     assert line in str(caught.value)
+
+
+def test_schema_accepts_recipes_as_people_write_them_and_marks_mistakes(tmp_path: Path) -> None:
+    result = CliRunner().invoke(pangu.program, ["plan", "--schema"])
+    schema = json.loads(result.output)
+    check = jsonschema.Draft202012Validator(schema)
+    for path in RECIPES.glob("*.yaml"):
+        check.validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    partial = write(tmp_path, rules={"too_short": {"min": 200}, "title_only": None})
+    check.validate(yaml.safe_load(partial.read_text(encoding="utf-8")))
+    for mistake in ({"preset": "c4_zh"}, {"rules": {"a": {"mn": 2}}}, {"words": {"B": "b"}}):
+        wrong = yaml.safe_load(write(tmp_path, **mistake).read_text(encoding="utf-8"))
+        assert not check.is_valid(wrong), mistake
 
 
 def test_files_are_named_as_the_recipe_spells_them(tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ TRIGGERS = Triggers(
     sentence_marks=frozenset("。！？；"),
     most_characters=MAX_CHARACTERS,
 )
-_COMPILED = [
+COMPILED_RULES = [
     (1 << bit, name, re.compile("|".join(f"(?:{form})" for form in rule.forms), re.ASCII))
     for bit, (name, rule) in enumerate(NAVIGATION_RULES.items())
 ]
@@ -276,7 +276,7 @@ def navigation_rule(line: str) -> str | None:
 
 def first_rule(line: str, kinds: int) -> str | None:
     """`navigation_rule` of a line whose possible kinds (by TRIGGERS) are known."""
-    for bit, name, pattern in _COMPILED:
+    for bit, name, pattern in COMPILED_RULES:
         if kinds & bit and pattern.fullmatch(line):
             return name
     return None
@@ -289,5 +289,5 @@ def is_menu_word(line: str) -> bool:
 
 # Every line for which is_menu_word holds may be of one of these kinds.
 MENU_KINDS = sum(
-    bit for bit, name, _ in _COMPILED if name in ("navigation_menu", "navigation_channels")
+    bit for bit, name, _ in COMPILED_RULES if name in ("navigation_menu", "navigation_channels")
 )

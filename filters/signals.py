@@ -139,7 +139,7 @@ _SHARES = {
     "latin_share": [classes.LATIN],
     "digit_share": [classes.DIGIT],
     "symbol_share": [classes.SYMBOL],
-    "punctuation_share": range(classes.STOP, classes.PUNCTUATION + 1),
+    "punctuation_share": range(classes.PUNCTUATION, classes.CLASSES),
     "kana_share": [classes.KANA],
     "hangul_share": [classes.HANGUL],
     "hash_share": [classes.HASH],

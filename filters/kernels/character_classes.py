@@ -12,7 +12,8 @@ from functools import cache
 
 import numpy as np
 
-# White space first, then letters, then punctuation: code below compares with the borders.
+# White space, then what words are made of and symbols, then punctuation, last the marks that matter
+# at the end of a line: kernels compare with these borders.
 (
     SPACE,
     LINE_BREAK,
@@ -24,15 +25,15 @@ import numpy as np
     HANGUL,
     LETTER,  # letters, marks and numbers of all other scripts
     DIGIT,
+    SYMBOL,  # neither letter, digit nor punctuation; unassigned characters
+    PUNCTUATION,  # but for the marks below
+    HASH,
+    OPENING_BRACKET,  # 【
     STOP,  # ends a sentence
     FULL_STOP,  # ends one too, but also stands in numbers and addresses
     ELLIPSIS,
     CLOSING,  # may stand between the end of a sentence and the end of its line
     CLOSING_BRACKET,  # 】, which may as well
-    OPENING_BRACKET,  # 【
-    HASH,
-    PUNCTUATION,  # all the rest of it
-    SYMBOL,  # neither letter, digit nor punctuation; unassigned characters
 ) = range(19)
 CLASSES = 19
 

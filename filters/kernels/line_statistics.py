@@ -16,6 +16,7 @@ from filters.kernels.character_classes import (
     CLOSING_BRACKET,
     ELLIPSIS,
     FULL_STOP,
+    LETTER,
     LINE_BREAK,
     PUNCTUATION,
     SPACE,
@@ -32,6 +33,7 @@ SHORT_LINE = 10
 MENU_LINE = 20
 # A sentence of at most as many characters is short; a single one says nothing when it repeats.
 SHORT_SENTENCE = range(2, 21)
+_SHORTEST_SENTENCE, _LONGEST_SENTENCE = SHORT_SENTENCE[0], SHORT_SENTENCE[-1]
 
 COUNTS = (
     "lines",
@@ -106,7 +108,7 @@ def line_statistics(text: str) -> dict[str, int]:
 
 
 def _is_mark(character_class: int) -> bool:
-    return STOP <= character_class <= PUNCTUATION
+    return character_class >= PUNCTUATION
 
 
 def _later_copies(pieces: list[str]) -> list[str]:
@@ -148,94 +150,117 @@ def _measure(  # type: ignore[no-untyped-def]
     characters, starts, classes, arrows, hashes, lengths, table, counts, of_classes
 ):
     for text in range(starts.shape[0] - 1):
-        start = starts[text]
         end = starts[text + 1]
         row = counts[text]
+        of_class = of_classes[text]
         lines = 0
         sentences = 0
         first = np.int64(-1)  # of the line's visible characters; -1 where it has none yet
         last = np.int64(-1)
-        state = np.uint64(0)
-        state_at_last = np.uint64(0)
         last_but_closing = np.uint8(SPACE)
         has_mark = False
-        sentence = np.uint64(0)
-        sentence_length = 0
+        sentence_start = starts[text]
+        visible = 0  # of the sentence's characters
         dots = 0
-        ellipses = 0
-        for place in range(start, end + 1):
-            # As if a line break stood behind the text.
+        place = starts[text]
+        while place <= end:
+            run = place
+            group = np.uint8(LINE_BREAK)  # as if one stood behind the text
+            while place < end:
+                group = classes[characters[place]]
+                if group <= LINE_BREAK or group >= STOP:
+                    break
+                of_class[group] += 1
+                has_mark |= group >= PUNCTUATION
+                place += 1
+            if place > run:
+                # Characters that end nothing.
+                first = run if first < 0 else first
+                last = place - 1
+                last_but_closing = np.uint8(LETTER)
+                visible += place - run
+                dots = 0
             character = np.uint32(10)
-            group = np.uint8(LINE_BREAK)
             if place < end:
                 character = characters[place]
-                group = classes[character]
-                of_classes[text, group] += 1
-            if group == SPACE:
-                state = absorb(state, np.uint64(character))
-                dots = 0
-                continue
-            if group != LINE_BREAK:
-                if first < 0:
-                    first = place
-                    state = np.uint64(0)
+                of_class[group] += 1
+            else:
+                group = np.uint8(LINE_BREAK)
+            if group >= STOP:
+                first = place if first < 0 else first
                 last = place
-                state = absorb(state, np.uint64(character))
-                state_at_last = state
-                if group < STOP or group > PUNCTUATION:
-                    last_but_closing = group
-                    sentence = absorb(sentence, np.uint64(character))
-                    sentence_length += 1
-                    dots = 0
-                    continue
                 has_mark = True
                 if group != CLOSING and group != CLOSING_BRACKET:
                     last_but_closing = group
-                if group == ELLIPSIS:
-                    ellipses += 1
+                row[_ELLIPSIS_CHARACTERS] += group == ELLIPSIS
                 if character == 0x2E or character == 0x3002:
                     dots = dots + 1 if dots > 0 and characters[place - 1] == character else 1
-                    ellipses += 3 if dots == 3 else (1 if dots > 3 else 0)
+                    row[_ELLIPSIS_CHARACTERS] += 3 if dots == 3 else np.int64(dots > 3)
                 else:
                     dots = 0
-                if group != STOP and group != ELLIPSIS:
-                    sentence = absorb(sentence, np.uint64(character))
-                    sentence_length += 1
-                    continue
-            # The end of a sentence, by a mark or by a line break.
-            if sentence_length >= 2 and sentence_length <= 20:
-                hashes[1, sentences] = sentence
-                lengths[1, sentences] = sentence_length
-                sentences += 1
-            sentence = np.uint64(0)
-            sentence_length = 0
-            if group != LINE_BREAK:
-                continue
-            dots = 0
-            if first >= 0:
-                length = last - first + 1
-                hashes[0, lines] = state_at_last
-                lengths[0, lines] = length
-                lines += 1
-                row[_CHARACTERS] += length
-                row[_LONGEST] = max(row[_LONGEST], length)
-                row[_SHORT] += length < SHORT_LINE
-                if last_but_closing in (STOP, FULL_STOP, ELLIPSIS):
-                    row[_ENDING] += 1
-                    row[_ENDING_CHARACTERS] += length
-                if length < MENU_LINE and not has_mark:
-                    row[_MENU_CHARACTERS] += length
-                row[_MORE] += _offers_more(characters, first, last, classes, arrows)
-            first = np.int64(-1)
-            last_but_closing = np.uint8(SPACE)
-            has_mark = False
+            else:
+                dots = 0
+            if group in (STOP, ELLIPSIS, LINE_BREAK):
+                if visible >= _SHORTEST_SENTENCE and visible <= _LONGEST_SENTENCE:
+                    hashes[1, sentences] = _hash(characters, sentence_start, place, classes)
+                    lengths[1, sentences] = visible
+                    sentences += 1
+                sentence_start = place + 1
+                visible = 0
+            else:
+                visible += group != SPACE
+            if group == LINE_BREAK:
+                if first >= 0:
+                    length = last - first + 1
+                    hashes[0, lines] = _hash_with_spaces(characters, first, last + 1)
+                    lengths[0, lines] = length
+                    lines += 1
+                    _count_line(row, length, last_but_closing, has_mark)
+                    row[_MORE] += _offers_more(characters, first, last, classes, arrows)
+                first = np.int64(-1)
+                last_but_closing = np.uint8(SPACE)
+                has_mark = False
+            place += 1
         row[_LINES] = lines
-        row[_ELLIPSIS_CHARACTERS] = ellipses
         repeated, repeated_characters = _repeats(hashes[0], lengths[0], lines, table)
         row[_REPEATED] = repeated
         row[_REPEATED_CHARACTERS] = repeated_characters
         _, repeated_characters = _repeats(hashes[1], lengths[1], sentences, table)
         row[_REPEATED_SENTENCE_CHARACTERS] = repeated_characters
+
+
+@inlined
+def _count_line(row, length, last_but_closing, has_mark):  # type: ignore[no-untyped-def]
+    row[_CHARACTERS] += length
+    row[_LONGEST] = max(row[_LONGEST], length)
+    row[_SHORT] += length < SHORT_LINE
+    if last_but_closing in (STOP, FULL_STOP, ELLIPSIS):
+        row[_ENDING] += 1
+        row[_ENDING_CHARACTERS] += length
+    if length < MENU_LINE and not has_mark:
+        row[_MENU_CHARACTERS] += length
+
+
+@inlined
+def _hash_with_spaces(characters, start, stop):  # type: ignore[no-untyped-def]
+    # Two at a time: each step has to wait for the one before.
+    state = np.uint64((stop - start) & 1)
+    for place in range(start, stop - 1, 2):
+        pair = np.uint64(characters[place]) | np.uint64(characters[place + 1]) << np.uint64(32)
+        state = absorb(state, pair)
+    if (stop - start) & 1:
+        state = absorb(state, np.uint64(characters[stop - 1]))
+    return state
+
+
+@inlined
+def _hash(characters, start, stop, classes):  # type: ignore[no-untyped-def]
+    """Of the visible characters."""
+    state = np.uint64(0)
+    for place in range(start, stop):
+        if classes[characters[place]] != SPACE:
+            state = absorb(state, np.uint64(characters[place]))
+    return state
 
 
 @kernel

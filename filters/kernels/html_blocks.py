@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from filters.kernels import html_elements, html_markup, html_text
+from filters.kernels.borrowing import borrowed
 from filters.kernels.compiling import inlined, kernel
 from filters.kernels.html_elements import (
     BLOCK_COLUMNS,
@@ -24,6 +25,7 @@ from filters.kernels.html_elements import (
     OpenElements,
     end_element,
     flags_of,
+    is_passed_over,
     pop_to,
     start_element,
 )
@@ -162,19 +164,36 @@ def read_page(page: bytes) -> PageArrays:
     blocks = np.empty((min(size // 4 + 2, MAX_BLOCKS), BLOCK_COLUMNS), np.int32)
     boxes = np.empty((min(size // 3 + 2, MAX_BLOCKS), BOX_COLUMNS), np.int32)
     head = np.zeros(HEAD_FIELDS, np.int64)
-    count, box_count = _read(np.frombuffer(page, np.uint8), text, blocks, boxes, head)
+    tag = np.zeros(TAG_FIELDS, np.int64)
+    elements = np.empty((html_elements.MAX_DEPTH, html_elements.ELEMENT_COLUMNS), np.int64)
+    numbers = np.zeros(html_elements.COUNTS + html_text.BLOCK_STATE, np.int64)
+    count, box_count = _read_into(
+        np.frombuffer(page, np.uint8), text, blocks, boxes, head, tag, elements, numbers
+    )
     return PageArrays(text, blocks[:count], boxes[:box_count], head)
 
 
 @kernel
-def _read(page, text, blocks, boxes, head):  # type: ignore[no-untyped-def]
+def _read_into(page, text, blocks, boxes, head, tag, elements, numbers):  # type: ignore[no-untyped-def]
+    counts = numbers[: html_elements.COUNTS]
+    block = numbers[html_elements.COUNTS :]
+    return _read(
+        borrowed(page),
+        borrowed(text),
+        borrowed(blocks),
+        borrowed(boxes),
+        borrowed(head),
+        borrowed(tag),
+        borrowed(elements),
+        borrowed(counts),
+        borrowed(block),
+    )
+
+
+@kernel
+def _read(page, text, blocks, boxes, head, tag, elements, counts, block):  # type: ignore[no-untyped-def]
     """The kernel: as the reference, over bytes. Returns how many blocks and boxes there are."""
     end = len(page)
-    tag = np.zeros(TAG_FIELDS, np.int64)
-    elements = np.empty((html_elements.MAX_DEPTH, html_elements.ELEMENT_COLUMNS), np.int64)
-    counts = np.zeros(html_elements.COUNTS, np.int64)
-    block = np.empty(html_text.BLOCK_STATE, np.int64)
-    decoded = np.zeros(2, np.int32)
     counts[html_elements.LINK_DEPTH] = -1
     boxes[0, :] = 0
     boxes[0, html_elements.BOX_GROUPS] = html_elements.PAGE
@@ -189,6 +208,9 @@ def _read(page, text, blocks, boxes, head):  # type: ignore[no-untyped-def]
                 groups = tag[html_markup.GROUPS]
                 if groups & BLOCK:
                     _end_block(flags, block, text, blocks, counts)
+                elif is_passed_over(tag, flags):
+                    place = after
+                    continue
                 if tag[html_markup.IS_END] != 0:
                     end_element(tag, elements, counts, blocks, boxes, text)
                 else:
@@ -210,7 +232,7 @@ def _read(page, text, blocks, boxes, head):  # type: ignore[no-untyped-def]
         else:
             is_link = counts[html_elements.LINK_DEPTH] >= 0
             is_preformatted = (flags & IN_PREFORMATTED) != 0
-            place = add_text(page, place, end, is_link, is_preformatted, text, block, decoded)
+            place = add_text(page, place, end, is_link, is_preformatted, text, block)
     _end_block(flags, block, text, blocks, counts)
     pop_to(0, elements, counts, blocks, boxes, text)
     boxes[0, html_elements.BOX_END] = counts[html_elements.BLOCKS]
@@ -223,12 +245,11 @@ def nesting(page: bytes) -> int:
 
     Elements that need no end tag count too, so a page may seem deeper than it is.
     """
-    return int(_nesting(np.frombuffer(page, np.uint8)))
+    return int(_nesting(np.frombuffer(page, np.uint8), np.zeros(TAG_FIELDS, np.int64)))
 
 
 @kernel
-def _nesting(page):  # type: ignore[no-untyped-def]
-    tag = np.zeros(TAG_FIELDS, np.int64)
+def _nesting(page, tag):  # type: ignore[no-untyped-def]
     depth = 0
     deepest = 0
     place = 0

@@ -19,6 +19,7 @@ from filters.kernels.html_tags import (
     FIRST_HEADING,
     HEADING,
     LINK,
+    META,
     PAGE,
     PARAGRAPH,
     PREFORMATTED,
@@ -28,6 +29,7 @@ from filters.kernels.html_tags import (
     SKIPPED,
     TABLE,
     TABLE_PART,
+    TITLE,
     VOID,
     closed_by_start,
     protects_from_end,
@@ -231,6 +233,14 @@ COUNTS = 6
 def flags_of(elements, counts):  # type: ignore[no-untyped-def]
     """Flags of what is read now."""
     return elements[counts[DEPTH] - 1, ELEMENT_FLAGS] if counts[DEPTH] > 0 else 0
+
+
+@inlined
+def is_passed_over(tag, flags):  # type: ignore[no-untyped-def]
+    """Whether a tag changes nothing, as most inline ones do: what follows would leave it too."""
+    followed = BLOCK | SKIPPED | RUBY | LINK | META | TITLE
+    is_inline = (tag[html_markup.GROUPS] & followed) == 0 and tag[html_markup.IS_HIDDEN] == 0
+    return is_inline and (flags & IN_SKIPPED) == 0
 
 
 @inlined

@@ -56,61 +56,61 @@ _KEYS, _CHARACTERS = _table()
 _SMALL_NUMBERS = _small_numbers()
 _CAPITAL = np.uint8(ord("^"))
 NOTHING = -1  # a reference to a character that no page may hold
+_AMPERSAND = np.int64(ord("&"))
+_NONE = np.int64(0)
 
 
 @kernel
-def decode_entity(page, place, end, characters):  # type: ignore[no-untyped-def]
+def decode_entity(page, place, end):  # type: ignore[no-untyped-def]
     """Decodes the reference that begins with the & at page[place].
 
     Args:
       page: uint8 (n,).
       place: int64, of the &.
       end: int64, where the page ends.
-      characters: int32 (2,); receives the code points, 0 for none in the second place; NOTHING
-        in the first where the reference stands for no character.
 
     Returns:
-      int64, the place after the reference; `place` itself if there is none.
+      three int64: the character, NOTHING where the reference stands for none; a second character
+      or 0; the place after the reference. A & that begins no reference stands for itself.
     """
-    characters[1] = 0
     if place + 1 < end and page[place + 1] == 35:  # #
-        return _decode_number(page, place, end, characters)
-    after = place
+        return _decode_number(page, place, end)
+    first = _AMPERSAND
+    second = _NONE
+    after = place + 1
     hashed = HASH_START
-    name_end = min(place + 1 + _LONGEST_NAME, end)
-    for here in range(place + 1, name_end):
-        byte = np.int64(page[here])
+    for here in range(place + 1, min(place + 1 + _LONGEST_NAME, end)):
+        byte = page[here]
         is_small = 97 <= byte <= 122 or 48 <= byte <= 57
         is_capital = 65 <= byte <= 90
         if not (is_small or is_capital or byte == 59):
             break
         if is_capital:
             hashed = hash_byte(hashed, _CAPITAL)
-        hashed = hash_byte(hashed, page[here])
+        hashed = hash_byte(hashed, byte)
         if byte == 59 or here - place <= _LONGEST_OPEN_NAME:
             name = key(hashed)
             slot = name & (_SLOTS - 1)
-            while _KEYS[slot] != 0:
-                if _KEYS[slot] == name:
-                    characters[0] = _CHARACTERS[slot, 0]
-                    characters[1] = _CHARACTERS[slot, 1]
-                    after = here + 1
-                    break
+            while _KEYS[slot] != 0 and _KEYS[slot] != name:
                 slot = (slot + 1) & (_SLOTS - 1)
+            if _KEYS[slot] == name:
+                first = np.int64(_CHARACTERS[slot, 0])
+                second = np.int64(_CHARACTERS[slot, 1])
+                after = here + 1
         if byte == 59:
             break
-    return after
+    return first, second, after
 
 
 @kernel
-def _decode_number(page, place, end, characters):  # type: ignore[no-untyped-def]
+def _decode_number(page, place, end):  # type: ignore[no-untyped-def]
     """Decodes &#…; or &#x…; as `decode_entity` does."""
     here = place + 2
     base = np.int64(10)
     if here < end and (page[here] | 32) == 120:  # x
         base = np.int64(16)
         here += 1
-    first = here
+    start = here
     number = np.int64(0)
     while here < end:
         byte = np.int64(page[here])
@@ -122,16 +122,15 @@ def _decode_number(page, place, end, characters):  # type: ignore[no-untyped-def
             break
         number = min(number * base + digit, _BEYOND)
         here += 1
-    if here == first:
-        return place
+    if here == start:
+        return _AMPERSAND, _NONE, place + 1
     if here < end and page[here] == 59:
         here += 1
+    character = number
     if number < _NUMBERS:
-        characters[0] = _SMALL_NUMBERS[number]
+        character = np.int64(_SMALL_NUMBERS[number])
     elif number >= _BEYOND or 0xD800 <= number <= 0xDFFF:
-        characters[0] = _REPLACEMENT
+        character = np.int64(_REPLACEMENT)
     elif 0xFDD0 <= number <= 0xFDEF or (number & 0xFFFE) == 0xFFFE:
-        characters[0] = NOTHING
-    else:
-        characters[0] = number
-    return here
+        character = np.int64(NOTHING)
+    return character, _NONE, here

@@ -148,6 +148,19 @@ CONTENT_END = 8
 SHAPE = 9
 TAG_FIELDS = 10
 
+_ATTRIBUTES = ("class", "content", "hidden", "http-equiv", "id", "name", "property", "style")
+_LONGEST = max(map(len, _ATTRIBUTES))
+
+
+def _may_matter() -> np.ndarray:
+    """Whether an attribute may be one of ours, by its first byte and length: bool (256, n)."""
+    table = np.zeros((256, _LONGEST + 1), np.bool_)
+    for name in _ATTRIBUTES:
+        table[[ord(name[0]), ord(name[0].upper())], len(name)] = True
+    return table
+
+
+_MAY_MATTER = _may_matter()
 _CLASS = np.int64(key_of("class"))
 _ID = np.int64(key_of("id"))
 _STYLE = np.int64(key_of("style"))
@@ -249,14 +262,14 @@ def _read_attributes(page, here, end, tag_name, tag):  # type: ignore[no-untyped
             return 0
         if page[here] == 62:
             return here + 1
-        hashed = hash_byte(HASH_START, page[here])
+        name_start = here
         here += 1
         while here < end:
             byte = page[here]
             if is_markup_space(byte) or byte == 47 or byte == 62 or byte == 61:
                 break
-            hashed = hash_byte(hashed, byte)
             here += 1
+        name_end = here
         while here < end and is_markup_space(page[here]):
             here += 1
         value_start = here
@@ -276,9 +289,11 @@ def _read_attributes(page, here, end, tag_name, tag):  # type: ignore[no-untyped
                 while here < end and not is_markup_space(page[here]) and page[here] != 62:
                     here += 1
                 value_end = here
-        if tag[IS_END] == 0:
-            _note_attribute(page, key(hashed), value_start, value_end, tag)
-            if key(hashed) == _CLASS and tag[GROUPS] & BLOCK:
+        size = name_end - name_start
+        if tag[IS_END] == 0 and size <= _LONGEST and _MAY_MATTER[page[name_start], size]:
+            name = _key_of_value(page, name_start, name_end)
+            _note_attribute(page, name, value_start, value_end, tag)
+            if name == _CLASS and tag[GROUPS] & BLOCK:
                 tag[SHAPE] = _shape(page, value_start, value_end, tag_name)
 
 

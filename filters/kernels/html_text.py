@@ -149,7 +149,7 @@ def start_block(block, start):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def add_text(page, place, end, is_link, is_preformatted, text, block, decoded):  # type: ignore[no-untyped-def]
+def add_text(page, place, end, is_link, is_preformatted, text, block):  # type: ignore[no-untyped-def]
     """Adds the text from page[place] up to the next < after it.
 
     Args:
@@ -157,104 +157,105 @@ def add_text(page, place, end, is_link, is_preformatted, text, block, decoded): 
       is_link, is_preformatted: what the text stands in.
       text: uint8; receives UTF-8.
       block: int64 (BLOCK_STATE,).
-      decoded: int32 (2,), scratch.
 
     Returns:
       int64, the place of the next <, or `end`. A < at `place` itself counts as text.
     """
-    while True:
-        byte = page[place]
-        if byte == 38:  # &
-            after = decode_entity(page, place, end, decoded)
-            if after > place:
-                if decoded[0] != NOTHING:
-                    _add_character(np.int64(decoded[0]), is_link, is_preformatted, text, block)
-                if decoded[1] != 0:
-                    _add_character(np.int64(decoded[1]), is_link, is_preformatted, text, block)
-                place = after
-            else:
-                _add_character(np.int64(38), is_link, is_preformatted, text, block)
-                place += 1
+    start = block[START]
+    written = block[END]
+    solid = block[SOLID_END]
+    characters = block[CHARACTERS]
+    solid_characters = block[SOLID_CHARACTERS]
+    links = block[LINK_CHARACTERS]
+    marks = block[MARKS]
+    hanzi = block[HANZI]
+    last = block[LAST]
+    has_break = block[HAS_BREAK] != 0
+    first = place
+    second = np.int64(0)  # of a reference that stands for two characters
+    while place < end or second != 0:
+        if second != 0:
+            character = second
+            second = np.int64(0)
         else:
-            character = np.int64(byte)
-            size = 1
-            if byte >= 0xE0 and byte < 0xF0 and place + 2 < end:
-                character = (
-                    ((character & 0x0F) << 12)
-                    | ((np.int64(page[place + 1]) & 0x3F) << 6)
-                    | (np.int64(page[place + 2]) & 0x3F)
-                )
-                size = 3
-            elif byte >= 0xC0 and byte < 0xE0 and place + 1 < end:
-                character = ((character & 0x1F) << 6) | (np.int64(page[place + 1]) & 0x3F)
-                size = 2
-            elif byte >= 0xF0 and place + 3 < end:
-                character = (
-                    ((character & 0x07) << 18)
-                    | ((np.int64(page[place + 1]) & 0x3F) << 12)
-                    | ((np.int64(page[place + 2]) & 0x3F) << 6)
-                    | (np.int64(page[place + 3]) & 0x3F)
-                )
-                size = 4
-            elif byte >= 0x80:
-                character = np.int64(32)  # a byte of no character
-            _add_character(character, is_link, is_preformatted, text, block)
-            place += size
-        if place >= end or page[place] == 60:  # <
-            return place
+            byte = page[place]
+            if byte == 60 and place > first:  # <
+                break
+            if byte == 38:  # &
+                character, second, place = decode_entity(page, place, end)
+                if character == NOTHING:
+                    continue
+            else:
+                character, place = _decode_character(page, place, end)
+        kind = np.uint8(0)
+        if character < 0x10000:
+            kind = _CLASSES[character]
+        elif 0x20000 <= character < 0x40000:
+            kind = np.uint8(_HANZI_BIT)
+        if kind & _SPACE:
+            is_break = character == 10 or character == 13
+            has_break = has_break or is_break
+            if is_preformatted:
+                if is_break:
+                    written = solid
+                    characters = solid_characters
+                if not is_break or solid > start:
+                    shown = 10 if is_break else (32 if character == 0 else character)
+                    written = write_character(np.int64(shown), text, written)
+                    characters += 1
+            elif written == solid and written > start:
+                text[written] = 32
+                written += 1
+                characters += 1
+            continue
+        if written != solid:
+            marks += is_western_mark(last)
+            is_wrapped = has_break and not is_preformatted
+            if is_wrapped and kind & _WIDE_BIT and _is_wide(last):
+                written = solid
+                characters = solid_characters
+        has_break = False
+        written = write_character(character, text, written)
+        solid = written
+        characters += 1
+        solid_characters = characters
+        links += is_link
+        marks += (kind & _MARK_BIT) != 0
+        hanzi += (kind & _HANZI_BIT) != 0
+        last = character
+    block[END] = written
+    block[SOLID_END] = solid
+    block[CHARACTERS] = characters
+    block[SOLID_CHARACTERS] = solid_characters
+    block[LINK_CHARACTERS] = links
+    block[MARKS] = marks
+    block[HANZI] = hanzi
+    block[LAST] = last
+    block[HAS_BREAK] = has_break
+    return place
 
 
 @inlined
-def _add_character(character, is_link, is_preformatted, text, block):  # type: ignore[no-untyped-def]
-    kind = np.uint8(0)
-    if character < 0x10000:
-        kind = _CLASSES[character]
-    elif 0x20000 <= character < 0x40000:
-        kind = np.uint8(_HANZI_BIT)
-    if kind & _SPACE:
-        _add_space(character, is_preformatted, text, block)
-        return
-    if block[END] != block[SOLID_END]:
-        if is_western_mark(block[LAST]):
-            block[MARKS] += 1
-        is_wrapped = block[HAS_BREAK] != 0 and not is_preformatted
-        if is_wrapped and kind & _WIDE_BIT and _is_wide(block[LAST]):
-            block[END] = block[SOLID_END]
-            block[CHARACTERS] = block[SOLID_CHARACTERS]
-    block[HAS_BREAK] = 0
-    block[END] = write_character(character, text, block[END])
-    block[SOLID_END] = block[END]
-    block[CHARACTERS] += 1
-    block[SOLID_CHARACTERS] = block[CHARACTERS]
-    block[LINK_CHARACTERS] += is_link
-    block[MARKS] += (kind & _MARK_BIT) != 0
-    block[HANZI] += (kind & _HANZI_BIT) != 0
-    block[LAST] = character
+def _decode_character(page, place, end):  # type: ignore[no-untyped-def]
+    """The character at a place and the place after it; a byte of no character is a blank."""
+    byte = np.int64(page[place])
+    if byte < 0x80:
+        return byte, place + 1
+    if 0xE0 <= byte < 0xF0 and place + 2 < end:
+        middle = np.int64(page[place + 1]) & 0x3F
+        return (byte & 0x0F) << 12 | middle << 6 | (np.int64(page[place + 2]) & 0x3F), place + 3
+    if 0xC0 <= byte < 0xE0 and place + 1 < end:
+        return (byte & 0x1F) << 6 | (np.int64(page[place + 1]) & 0x3F), place + 2
+    if byte >= 0xF0 and place + 3 < end:
+        high = (byte & 0x07) << 18 | (np.int64(page[place + 1]) & 0x3F) << 12
+        low = (np.int64(page[place + 2]) & 0x3F) << 6 | (np.int64(page[place + 3]) & 0x3F)
+        return high | low, place + 4
+    return np.int64(32), place + 1
 
 
 @inlined
 def _is_wide(character):  # type: ignore[no-untyped-def]
     return character < 0x10000 and (_CLASSES[character] & _WIDE_BIT) != 0
-
-
-@inlined
-def _add_space(character, is_preformatted, text, block):  # type: ignore[no-untyped-def]
-    is_break = character == 10 or character == 13
-    if is_break:
-        block[HAS_BREAK] = 1
-    if is_preformatted:
-        if is_break:
-            block[END] = block[SOLID_END]
-            block[CHARACTERS] = block[SOLID_CHARACTERS]
-            if block[END] == block[START]:
-                return
-        written = 10 if is_break else (32 if character == 0 else character)
-        block[END] = write_character(np.int64(written), text, block[END])
-        block[CHARACTERS] += 1
-    elif block[END] == block[SOLID_END] and block[END] > block[START]:
-        text[block[END]] = 32
-        block[END] += 1
-        block[CHARACTERS] += 1
 
 
 @inlined

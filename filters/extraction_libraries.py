@@ -7,6 +7,7 @@ elements are nested; what would take them long is refused before they see it.
 from __future__ import annotations
 
 import logging
+from typing import Literal
 
 from resiliparse.extract.html2text import extract_plain_text
 
@@ -18,8 +19,21 @@ MAX_NESTING = 2_000
 MAX_BYTES = 16 * 1024 * 1024
 
 
+Library = Literal["resiliparse", "trafilatura"]
+
+
 class LibraryError(Exception):
     """A page that a library cannot read or must not be given."""
+
+
+def library_text(library: Library, page: bytes, url: str) -> str:
+    """The main text that a library finds.
+
+    Raises:
+      LibraryError: the page is too large or too deep, or the library gives up on it.
+      UserError: the library is not installed.
+    """
+    return resiliparse_text(page) if library == "resiliparse" else trafilatura_text(page, url)
 
 
 def check_readable(page: bytes) -> None:

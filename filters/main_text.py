@@ -11,13 +11,14 @@ A result depends on its page only.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
-from filters.extraction_libraries import LibraryError, resiliparse_text, trafilatura_text
+from filters.extraction_libraries import Library, LibraryError, library_text
 from filters.kernels.html_blocks import MAX_BLOCKS, REFRESH, PageArrays, read_page
 from filters.kernels.html_density import main_blocks, text_of_blocks
 from filters.kernels.html_elements import (
@@ -90,7 +91,12 @@ class MainText:
 _DEFAULTS = MainTextSettings()
 
 
-def extract_main_text(page: bytes, url: str, settings: MainTextSettings = _DEFAULTS) -> MainText:
+def extract_main_text(
+    page: bytes,
+    url: str,
+    settings: MainTextSettings = _DEFAULTS,
+    ask: Callable[[Library, bytes, str], str] = library_text,
+) -> MainText:
     """Returns the title and the main text of a page.
 
     Feeds, pages that only send the reader elsewhere and pages without prose have the text "".
@@ -99,6 +105,7 @@ def extract_main_text(page: bytes, url: str, settings: MainTextSettings = _DEFAU
       page: HTML as valid UTF-8.
       url: where the page is from; its host helps to tell the site's name from the title.
       settings: what finds the text.
+      ask: calls a library; the extract stage does it where a page cannot hold it up.
 
     Raises:
       ExtractionError: the page is larger than MAX_PAGE_BYTES or MAX_BLOCKS, or the library that
@@ -117,15 +124,16 @@ def extract_main_text(page: bytes, url: str, settings: MainTextSettings = _DEFAU
         return MainText(title, "")
     if settings.method != "density":
         try:
-            if settings.method == "resiliparse":
-                return MainText(title, resiliparse_text(page), "resiliparse")
-            return MainText(title, trafilatura_text(page, url), "trafilatura")
+            return MainText(title, ask(settings.method, page, url), settings.method)
         except LibraryError as error:
             raise ExtractionError("extraction_failed", str(error)) from error
     chosen = main_blocks(arrays)
     text = text_of_blocks(arrays, chosen)
     if settings.fallback and _is_little(arrays, chosen, settings):
-        other = _fallback_text(page)
+        try:
+            other = ask("resiliparse", page, url)
+        except LibraryError:  # what density found, however little, is the best there is
+            other = ""
         if _prose(other) > _FALLBACK_GAIN * _prose(text):
             return MainText(title, other, "resiliparse")
     return MainText(title, text)
@@ -142,13 +150,6 @@ def _is_little(arrays: PageArrays, chosen: np.ndarray, settings: MainTextSetting
         return False
     free = int((blocks[:, BLOCK_HANZI] - blocks[:, BLOCK_LINK_CHARACTERS]).clip(min=0).sum())
     return free >= settings.fallback_hanzi and found < settings.fallback_share * free
-
-
-def _fallback_text(page: bytes) -> str:
-    try:
-        return resiliparse_text(page)
-    except LibraryError:  # what density found, however little, is the best there is
-        return ""
 
 
 def _prose(text: str) -> float:

@@ -7,10 +7,12 @@ from typing import Literal
 
 from filters.chinese_prefilter import chinese_in_bytes
 from filters.encoding import UndecodableError, decode_page
+from filters.extraction_libraries import Library, LibraryError, library_text
 from filters.main_text import ExtractionError, extract_main_text
 from pipeline.extract_settings import ExtractSettings
 from pipeline.html_page import looks_like_html
 from pipeline.record import Record
+from pipeline.timed_process import ProcessDiedError, TimedProcess, TooSlowError
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 # What servers say of a file that they know nothing about; such a page is known by its start.
@@ -60,6 +62,7 @@ class PageExtractor:
 
     def __init__(self, settings: ExtractSettings) -> None:
         self._settings = settings
+        self._libraries = TimedProcess(library_text, settings.max_record_seconds)
 
     def extract(self, record: Record) -> Extracted | Dropped | Unreadable:
         """The text of a record, or the reason why it has none."""
@@ -80,15 +83,27 @@ class PageExtractor:
         except UndecodableError as error:
             return Unreadable("undecodable", str(error))
         try:
-            main = extract_main_text(page.utf8, record.url, self._settings.main_text)
+            main = extract_main_text(
+                page.utf8, record.url, self._settings.main_text, self._ask_library
+            )
         except ExtractionError as error:
-            return Unreadable(error.error, str(error))
+            return Unreadable(error.error, error.detail)
+        except TooSlowError as error:
+            return Unreadable("too_slow", str(error))
         return _with_text(
             Extracted(main.title, main.text, page.encoding, page.replaced, main.method)
         )
 
     def close(self) -> None:
-        """Ends the process of the library extractors, if one was needed."""
+        """Ends the process of the libraries, if one was needed."""
+        self._libraries.close()
+
+    def _ask_library(self, library: Library, page: bytes, url: str) -> str:
+        try:
+            text: str = self._libraries.call(library, page, url)
+        except ProcessDiedError as error:
+            raise LibraryError(f"{library}: {error}") from error
+        return text
 
 
 def is_html(record: Record) -> bool:

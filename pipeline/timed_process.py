@@ -94,11 +94,12 @@ def _serve(connection: Connection, function: Callable[..., Any]) -> None:
             arguments = connection.recv()
         except EOFError:
             return
+        result, raised = None, None
         try:
-            answer = (function(*arguments), None)
+            result = function(*arguments)
         except Exception as error:
-            answer = (None, error)
-        connection.send(answer)
+            raised = error
+        connection.send((result, raised))
 
 
 def _follow_parent() -> None:

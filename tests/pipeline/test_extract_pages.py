@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -76,3 +77,45 @@ def test_bytes_that_are_no_text_are_dead_letters(body: bytes) -> None:
     result = extract(replace(RECORD, body=body))
     assert isinstance(result, Unreadable)
     assert result.error == "undecodable"
+
+
+# Nested as deep as libraries are given, many times: half a minute for resiliparse.
+HOSTILE = (b"<div>" * 1990 + "渡口。".encode() + b"</div>" * 1990) * 300
+
+
+def test_a_library_works_in_a_process_of_its_own() -> None:
+    extractor = PageExtractor(
+        ExtractSettings.model_validate({"main_text": {"method": "resiliparse"}})
+    )
+    result = extractor.extract(RECORD)
+    assert isinstance(result, Extracted)
+    assert (result.title, result.method) == ("渡口", "resiliparse")
+    assert TEXT in result.text
+    extractor.close()
+
+
+def test_a_page_that_holds_a_library_up_is_a_dead_letter() -> None:
+    settings = {"main_text": {"method": "resiliparse"}, "max_record_seconds": 2}
+    extractor = PageExtractor(ExtractSettings.model_validate(settings))
+    page = b"<html><body>" + HOSTILE + b"</body></html>"
+    assert extractor.extract(replace(RECORD, body=page)) == Unreadable(
+        "too_slow", "not finished after 2 seconds"
+    )
+    assert isinstance(extractor.extract(RECORD), Extracted)
+    extractor.close()
+
+
+def test_a_library_that_crashes_costs_only_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.page_extraction.library_text", _crash)
+    extractor = PageExtractor(
+        ExtractSettings.model_validate({"main_text": {"method": "resiliparse"}})
+    )
+    result = extractor.extract(RECORD)
+    assert isinstance(result, Unreadable)
+    assert result.error == "extraction_failed"
+    assert "resiliparse" in result.detail
+    extractor.close()
+
+
+def _crash(library: str, page: bytes, url: str) -> str:
+    os._exit(9)

@@ -43,7 +43,7 @@ from filters.classifier_training import (
 from filters.encoding import UndecodableError, decode_page
 from filters.kernels.text_batch import TextBatch
 from filters.main_text import ExtractionError, extract_main_text
-from filters.segmentation import segment_words
+from filters.segmentation import segmenter
 from pipeline.reading import ReadLimits, Record, read_records
 
 HELD_OUT = 0.2
@@ -169,7 +169,7 @@ def print_speed(texts: list[str]) -> None:
             f"| {ours / theirs:.0f} |",
             flush=True,
         )
-    segmenting = megabytes / best_seconds(segment_words, texts)
+    segmenting = megabytes / best_seconds(segmenter().words, batches)
     print(f"\nOf words, segmentation alone: {segmenting:.0f} MB/s")
 
 

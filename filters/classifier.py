@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
-from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from filters.kernels.fasttext_characters import CharacterTable
 from filters.kernels.fasttext_prediction import FoldedModel, fold_rows, reference_score
 from filters.kernels.fasttext_words import WordTable
 from filters.kernels.text_batch import TextBatch
-from filters.segmentation import segment_words
+from filters.segmentation import segment_words, segmenter
 from pangu_settings import UserError, nearest
 
 # So much of a document, from its beginning, is looked at, in training and after. It bounds the
@@ -90,7 +89,7 @@ class Classifier:
         if self._characters:
             return self._characters.score(texts, MOST_CHARACTERS)
         if self._words:
-            return self._words.score(*_segment(texts))
+            return self._words.score(*segmenter().words(_beginnings(texts)))
         assert self._library is not None
         return self._library.score(
             [fasttext_line(text, self.features) for text in texts.to_strings()]
@@ -104,19 +103,17 @@ class Classifier:
         return float(self._library.score([fasttext_line(text, self.features)])[0])
 
 
-def _segment(texts: TextBatch) -> tuple[TextBatch, np.ndarray]:
-    """The words of what is looked at of each text, and the number of the first word of each.
-
-    Returns:
-      A `TextBatch` of words, white space among them, and int64 (texts + 1,).
-    """
-    beginnings = [text[:MOST_CHARACTERS] for text in texts.to_strings()]
-    segmented = [segment_words(beginning) for beginning in beginnings]
-    first_words = np.fromiter(accumulate(map(len, segmented), initial=0), np.int64)
-    # Words follow one another as in the text, so their lengths say where they are.
-    lengths = np.fromiter(map(len, chain.from_iterable(segmented)), np.int64)
+def _beginnings(texts: TextBatch) -> TextBatch:
+    """What is looked at of each text."""
+    lengths = np.minimum(texts.lengths(), MOST_CHARACTERS)
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    return TextBatch(TextBatch.from_strings(beginnings).characters, starts), first_words
+    if starts[-1] == texts.starts[-1]:
+        return texts
+    pieces = [
+        texts.characters[start : start + length]
+        for start, length in zip(texts.starts[:-1], lengths, strict=True)
+    ]
+    return TextBatch(np.concatenate(pieces), starts)
 
 
 def _fold(model: FastTextModel, label: str, name: str) -> FoldedModel:

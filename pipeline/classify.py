@@ -259,6 +259,6 @@ STAGE = Stage(
     needs=("clean",),
     settings=_settings,
     run=_run,
-    libraries=(LIBRARY, "rjieba"),
+    libraries=(LIBRARY, "jieba"),
     publishes={"classifiers": MODELS},
 )

@@ -1,4 +1,4 @@
-"""The fast binding finds jieba's own words."""
+"""Kernel and reference find jieba's own words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import Any
 import jieba
 import pytest
 
-from filters.segmentation import segment_words
+from filters.kernels.segmentation import reference_words
+from filters.kernels.text_batch import TextBatch
+from filters.segmentation import jieba_dictionary, segment_words, segmenter
 
 SHARED = Path(os.environ.get("PANGU_SHARED_DATA", "")) / "text"
 TEXTS = [
@@ -38,6 +40,12 @@ def tokenizer() -> Any:
 @pytest.mark.parametrize("text", TEXTS)
 def test_words_are_jiebas(tokenizer: Any, text: str) -> None:
     assert segment_words(text) == tokenizer.lcut(text, HMM=False)
+    assert reference_words(text, jieba_dictionary()) == segment_words(text)
+
+
+def test_the_dictionary_is_jiebas(tokenizer: Any) -> None:
+    words = {word: count for word, count in tokenizer.FREQ.items() if count}
+    assert jieba_dictionary().frequencies == words
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -48,11 +56,16 @@ def test_words_together_are_the_text(text: str) -> None:
 @pytest.mark.shared_data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="PANGU_SHARED_DATA does not name the collection")
 def test_words_of_real_text_are_jiebas(tokenizer: Any) -> None:
-    different = []
+    texts = []
     for name in ("news", "poetry", "lowquality_labelled", "classical", "ebook_modern_pd"):
         with gzip.open(SHARED / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
             for line in itertools.islice(lines, 0, 3000, 15):
-                text = json.loads(line)["text"][:3000]
-                if segment_words(text) != tokenizer.lcut(text, HMM=False):
-                    different.append(text[:50])
+                texts.append(json.loads(line)["text"][:3000])
+    words, firsts = segmenter().words(TextBatch.from_strings(texts))
+    found = words.to_strings()
+    different = [
+        text[:50]
+        for text, first, after in zip(texts, firsts[:-1], firsts[1:], strict=True)
+        if found[first:after] != tokenizer.lcut(text, HMM=False)
+    ]
     assert different == []

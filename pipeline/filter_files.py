@@ -22,6 +22,7 @@ from pipeline.record import Damage, ReadLimits
 from pipeline.rows import read_json_rows, whole_characters
 
 HEAD_BYTES = 4096
+BATCH_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _read_parquet(path: str, file: Any, fields: Fields) -> Iterator[_Batch]:
         names = parquet.schema_arrow.names
         if fields.text not in names:
             raise UserError(f"{path}: has no column '{fields.text}'{nearest(fields.text, names)}")
-        for batch in parquet.iter_batches(BATCH_ROWS):
+        for batch in parquet.iter_batches(_rows_at_a_time(parquet.metadata)):
             texts = batch.column(fields.text).cast(pa.string()).fill_null("")
             titles = pa.array([""] * batch.num_rows, pa.string())
             if fields.title in names:
@@ -129,6 +130,14 @@ def _read_parquet(path: str, file: Any, fields: Fields) -> Iterator[_Batch]:
             yield _Batch(path, titles, texts, batch)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
+
+
+def _rows_at_a_time(metadata: pq.FileMetaData) -> int:
+    """So many rows that a batch has about BATCH_BYTES, whatever the length of the texts."""
+    size = sum(
+        metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups)
+    )
+    return max(1, min(BATCH_ROWS, BATCH_BYTES * metadata.num_rows // max(1, size)))
 
 
 def _read_jsonl(path: str, file: Any, fields: Fields, done: Filtered) -> Iterator[_Batch]:

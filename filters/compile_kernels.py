@@ -16,10 +16,15 @@ from filters.chinese_prefilter import chinese_in_bytes
 from filters.clean import Cleaner, CleanSettings
 from filters.encoding import decode_page
 from filters.folding import fold_texts
+from filters.kernels.band_buckets import candidates_of
 from filters.kernels.compiling import all_compiled, note_all_compiled
+from filters.kernels.components import Forest
 from filters.kernels.fasttext_characters import CharacterTable
-from filters.kernels.fasttext_prediction import FoldedModel
+from filters.kernels.fasttext_prediction import FoldedModel, fold_rows
 from filters.kernels.fasttext_words import WordTable
+from filters.kernels.html_blocks import nesting
+from filters.kernels.segmentation import Dictionary, Segmenter
+from filters.kernels.shingle_sets import agreement_of, distinct, jaccard_of
 from filters.kernels.text_batch import TextBatch
 from filters.main_text import extract_main_text
 from filters.minhash import MinHash
@@ -46,7 +51,9 @@ def _read_bytes() -> None:
 
 
 def _extract() -> None:
-    extract_main_text(_PAGE.encode(), "http://example.cn/")
+    for page in (_PAGE, "<h1>春天</h1>"):
+        extract_main_text(page.encode(), "http://example.cn/")
+    nesting(_PAGE.encode())
 
 
 def _clean() -> None:
@@ -67,9 +74,19 @@ def _measure() -> None:
 
 def _classify() -> None:
     texts = TextBatch.from_strings(["春天"])
-    model = FoldedModel(("</s>", "春", "天"), np.ones(3, np.float32), np.ones(8, np.float32), 2)
+    weights = fold_rows(np.ones((11, 2), np.float32), np.ones(2, np.float32))
+    model = FoldedModel(("</s>", "春", "天"), weights[:3], weights[3:], 2)
     CharacterTable(model).score(texts, 10)
-    WordTable(model).score(texts, np.array([0, 1]))
+    WordTable(model).score(*Segmenter(Dictionary({"春天": 2})).words(texts))
+
+
+def _find_duplicates() -> None:
+    keys = np.array([7, 7, 9], np.uint64)
+    Forest(3).connect(candidates_of(keys, keys, keys + keys, 8, True).pairs % np.uint64(3))
+    Forest(3).labels()
+    sets = distinct(np.array([2, 1, 1], np.uint32), np.array([0, 1, 3]))
+    jaccard_of(sets, np.array([[0, 1]]), 0.8)
+    agreement_of(np.ones((2, 4), np.uint32), np.array([[0, 1]]))
 
 
 # What is compiled, in the words of the progress line.
@@ -79,6 +96,7 @@ _STEPS: dict[str, Callable[[], None]] = {
     "cleaning": _clean,
     "signals": _measure,
     "classifiers": _classify,
+    "duplicates": _find_duplicates,
 }
 
 

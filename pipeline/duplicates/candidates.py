@@ -24,7 +24,7 @@ from filters.kernels.band_buckets import candidates_of
 from pipeline import storage
 from pipeline.duplicates.inputs import ROWS, Inputs, NumberedPart
 from pipeline.execution import LOCAL_RUNNER, Execution
-from pipeline.measure import unpack_bands
+from pipeline.measure import content_hashes, unpack_bands
 from pipeline.parts import Part, PartOutput
 from pipeline.tables import read_batches
 
@@ -51,6 +51,16 @@ ROW_BYTES = 100
 SMALL_INPUT = 200_000
 # Packed rows in one block of the shuffle: small enough for a worker, large enough for numpy.
 BLOCK_BYTES = 32 << 20
+
+
+def fixed_width(column: pa.Array, width: int) -> np.ndarray:
+    """A fixed-width binary column as numbers: uint64 (rows, width ÷ 8)."""
+    data = np.frombuffer(column.buffers()[1] or b"", np.uint8)
+    data = data[column.offset * width : (column.offset + len(column)) * width]
+    return data.view("<u8").reshape(len(column), -1).astype(np.uint64)
+
+
+_HASH_OF_NOTHING = fixed_width(content_hashes(pa.array([""], pa.string())), 16)[0, 0]
 
 
 @dataclass(frozen=True)
@@ -107,8 +117,9 @@ class KeyReader:
         count = self.settings.near.bands
         texts = fixed_width(batch.column("content_hash"), 16)[:, 0]
         if count in bands:
-            # Equal texts need no order among them.
-            yield Keys(count, texts[kept], ordinals[kept], ordinals[kept])
+            # Documents without a text are not copies of each other.
+            chosen = kept & (texts != _HASH_OF_NOTHING)
+            yield Keys(count, texts[chosen], ordinals[chosen], ordinals[chosen])
         if "bands" not in batch.schema.names:
             return
         has_keys, keys = unpack_bands(batch.column("bands"), count)
@@ -139,13 +150,6 @@ def captured_pages(batch: pa.RecordBatch) -> list[str]:
     captured = batch.column("captured_at").is_valid().to_pylist()
     urls = batch.column("url").to_pylist()
     return [page_of(url) if known else "" for url, known in zip(urls, captured, strict=True)]
-
-
-def fixed_width(column: pa.Array, width: int) -> np.ndarray:
-    """A fixed-width binary column as numbers: uint64 (rows, width ÷ 8)."""
-    data = np.frombuffer(column.buffers()[1] or b"", np.uint8)
-    data = data[column.offset * width : (column.offset + len(column)) * width]
-    return data.view("<u8").reshape(len(column), -1).astype(np.uint64)
 
 
 @dataclass(frozen=True)

@@ -79,9 +79,14 @@ class TableWriter:
 def read_batches(
     path: str, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS
 ) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of a Parquet file, at most `rows` at a time, in order."""
+    """Yields the rows of a Parquet file, at most `rows` of one row group at a time, in order.
+
+    Row groups end at ROW_GROUP_BYTES, so a batch stays small where rows are large.
+    """
+    chosen = list(columns) if columns else None
     with storage.open_read(path) as file, pq.ParquetFile(file) as table:
-        yield from table.iter_batches(batch_size=rows, columns=list(columns) if columns else None)
+        for group in range(table.num_row_groups):
+            yield from table.iter_batches(rows, row_groups=[group], columns=chosen)
 
 
 def read_table(

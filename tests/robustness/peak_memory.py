@@ -1,6 +1,7 @@
-"""Judges odd or many pages and prints the most memory that took, in MB.
+"""Writes odd or many pages; or judges them and prints the most memory that took, in MB.
 
-python peak_memory.py FOLDER huge|PAGES
+python peak_memory.py write FOLDER huge|PAGES
+python peak_memory.py judge FOLDER
 """
 
 from __future__ import annotations
@@ -30,12 +31,17 @@ def pages(kind: str) -> Iterator[bytes]:
             yield PAGE.format(f"<p>第{number}号。" + STORY * 40).encode()
 
 
-def main(folder: Path, kind: str) -> None:
-    count = write_warc(folder / "odd.warc", pages(kind))
+def judge_pages(folder: Path) -> None:
     ends = judge(folder, folder / "odd.warc", extract={"chinese_prefilter": 0}).ends()
+    count = int((folder / "count.txt").read_text())
     assert len(ends) == len(set(ends)) == count, (len(ends), count)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    _verb, _folder, *_kind = sys.argv[1:]
+    if _verb == "write":
+        _count = write_warc(Path(_folder) / "odd.warc", pages(*_kind))
+        (Path(_folder) / "count.txt").write_text(str(_count))
+    else:
+        judge_pages(Path(_folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,17 +63,19 @@ def judge(folder: Path, file: Path, **settings: Any) -> Judged:
         planned.stage.name: folder / "run" / "stages" / planned.identity.folder_name
         for planned in stages
     }
-    offsets = {row["id"]: row["offset"] for row in _rows(folders["extract"] / "documents")}
-    verdicts = {offsets[row["id"]]: row["rule"] for row in _rows(folders[LAST] / "verdicts")}
+    offsets = dict(_pairs(folders["extract"] / "documents", "id", "offset"))
+    judged = _pairs(folders[LAST] / "verdicts", "id", "rule")
+    verdicts = {offsets[name]: rule for name, rule in judged}
     assert len(verdicts) == len(offsets)
     return Judged(
         documents=verdicts,
-        dropped={row["offset"]: row["rule"] for row in _rows(folders["extract"] / "dropped")},
-        dead={row["offset"]: row["error"] for row in _rows(folders["extract"] / "dead_letters")},
+        dropped=dict(_pairs(folders["extract"] / "dropped", "offset", "rule")),
+        dead=dict(_pairs(folders["extract"] / "dead_letters", "offset", "error")),
     )
 
 
-def _rows(table: Path) -> list[dict[str, Any]]:
-    return [
-        row for path in sorted(table.glob("*.parquet")) for row in pq.read_table(path).to_pylist()
-    ]
+def _pairs(table: Path, key: str, value: str) -> Iterator[tuple[Any, Any]]:
+    """Two columns of a table; never the texts, which would count as the memory of the run."""
+    for path in sorted(table.glob("*.parquet")):
+        columns = pq.read_table(path, columns=[key, value])
+        yield from zip(columns[key].to_pylist(), columns[value].to_pylist(), strict=True)

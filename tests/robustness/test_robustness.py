@@ -37,7 +37,7 @@ FATES = {
 
 
 def test_odd_pages_each_end_once(tmp_path: Path) -> None:
-    pages = odd_pages(200_000)
+    pages = odd_pages(100_000)
     count = write_warc(tmp_path / "odd.warc", pages.values())
     start = time.process_time()
     judged = judge(tmp_path, tmp_path / "odd.warc", extract={"chinese_prefilter": 0})
@@ -147,9 +147,13 @@ def test_memory_does_not_grow_with_the_number_of_pages(tmp_path: Path) -> None:
 
 def peak_megabytes(folder: Path, kind: str) -> int:
     """The most memory of a process that judges such pages, without bounds checks."""
-    script = Path(__file__).with_name("peak_memory.py")
+    _in_process("write", str(folder), kind)
+    return int(_in_process("judge", str(folder)).split()[-1])
+
+
+def _in_process(*arguments: str) -> str:
     result = subprocess.run(
-        [sys.executable, str(script), str(folder), kind],
+        [sys.executable, str(Path(__file__).with_name("peak_memory.py")), *arguments],
         env={**os.environ, "NUMBA_BOUNDSCHECK": "0"},
         capture_output=True,
         text=True,
@@ -157,4 +161,4 @@ def peak_megabytes(folder: Path, kind: str) -> int:
         check=False,
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    return int(result.stdout.split()[-1])
+    return result.stdout

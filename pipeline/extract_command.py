@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,6 @@ import click
 
 if TYPE_CHECKING:
     from pipeline.extract_files import ExtractedFiles
-
-SECONDS_BETWEEN_LINES = 0.5
 
 
 @click.command()
@@ -42,13 +39,13 @@ def extract(files: tuple[str, ...], out: str, format: str, overrides: tuple[str,
     from pipeline.document_files import check_output
     from pipeline.extract_files import extract_files
     from pipeline.extract_settings import ExtractSettings
-    from pipeline.terminal import compile_kernels_first
+    from pipeline.terminal import LiveLine, compile_kernels_first
 
     settings = validate(ExtractSettings, apply_overrides({}, overrides), "--set")
     check_output(out)
     compile_kernels_first()
     started = time.monotonic()
-    live = _LiveLine()
+    live = LiveLine("records")
     output = extract_files(files, out, settings, format, live.show)
     live.clear()
     to_stdout = out == "-"
@@ -59,28 +56,6 @@ def extract(files: tuple[str, ...], out: str, format: str, overrides: tuple[str,
     if output.has_dead_letters:
         click.echo(f"  dead letters  {output.dead_letters}")
     click.echo(f"  documents     {out}")
-
-
-class _LiveLine:
-    """A line on the terminal that says how far it is."""
-
-    def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
-        self._started = self._shown = time.monotonic()
-
-    def show(self, records: int, share: float) -> None:
-        now = time.monotonic()
-        if not self._is_terminal or now - self._shown < SECONDS_BETWEEN_LINES:
-            return
-        self._shown = now
-        seconds = now - self._started
-        left = f", about {seconds / share * (1 - share):.0f} s left" if share > 0 else ""
-        text = f"{share:4.0%}  {records:,} records, {records / seconds:,.0f} a second{left}"
-        click.echo(f"\r\x1b[K{text}", nl=False, err=True)
-
-    def clear(self) -> None:
-        if self._is_terminal:
-            click.echo("\r\x1b[K", nl=False, err=True)
 
 
 def _summary(output: ExtractedFiles, seconds: float) -> list[str]:

@@ -71,23 +71,28 @@ def filter(
     from pipeline.filter_documents import DocumentFilter
     from pipeline.filter_explanation import explain
     from pipeline.filter_files import Fields, filter_files
-    from pipeline.terminal import compile_kernels_first
+    from pipeline.terminal import LiveLine, compile_kernels_first
 
-    compile_kernels_first()
+    if out is None and len(files) > 1:
+        raise click.UsageError("one FILE is shown; give -o OUT to filter several")
     recipe = _recipe(preset, recipe_path, overrides)
-    documents = DocumentFilter(recipe, clean=not no_clean)
     fields = Fields(text_field, title_field)
     if out is None:
-        if len(files) > 1:
-            raise click.UsageError("one FILE is shown; give -o OUT to filter several")
         record = _record(files[0], row, fields.text, fields.title, recipe)
+        compile_kernels_first()
+        documents = DocumentFilter(recipe, clean=not no_clean)
         for line in explain(record, documents, characters, all_lines):
             click.echo(line)
         return
     check_output(out)
+    paths = find_files(files)
+    compile_kernels_first()
+    documents = DocumentFilter(recipe, clean=not no_clean)
     started = time.monotonic()
-    done = filter_files(find_files(files), out, documents, fields, only_kept)
-    for line in _summary(done, documents.recipe, time.monotonic() - started):
+    live = LiveLine("documents")
+    done = filter_files(paths, out, documents, fields, only_kept, live.show)
+    live.clear()
+    for line in _summary(done, recipe, time.monotonic() - started):
         click.echo(line, err=out == "-")
     if out != "-":
         click.echo(f"  {out}")

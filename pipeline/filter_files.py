@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,9 +53,13 @@ class Filtered:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some documents of one file: what is judged, and the whole rows as they were read."""
+    """Some documents of one file: what is judged, and the whole rows as they were read.
+
+    `share` is how much of the file is read.
+    """
 
     path: str
+    share: float
     titles: pa.Array
     texts: pa.Array
     rows: pa.RecordBatch | list[dict[str, Any]]
@@ -67,6 +71,7 @@ def filter_files(
     documents: DocumentFilter,
     fields: Fields,
     only_kept: bool = False,
+    on_progress: Callable[[int, float], None] = lambda documents, share: None,
 ) -> Filtered:
     """Writes the documents of Parquet and JSONL files with their signals and verdicts.
 
@@ -76,15 +81,17 @@ def filter_files(
       documents: what cleans and judges them.
       fields: which fields hold text and title.
       only_kept: leave out what a rule drops.
+      on_progress: hears how many documents are done, and what share of all bytes.
 
     Raises:
       UserError: a file is of another kind, cannot be read, or has other columns than the first
         where OUT is Parquet.
     """
     done = Filtered()
+    sizes = [max(1, storage.size(path)) for path in paths]
     with ExitStack() as stack:
         target: DocumentFile | None = None
-        for path in paths:
+        for index, path in enumerate(paths):
             for batch in _read(path, fields, done):
                 judged = documents.judge(batch.titles, batch.texts)
                 done.outcomes.update(judged.column("rule").fill_null(KEPT).to_pylist())
@@ -96,6 +103,8 @@ def filter_files(
                 if only_kept:
                     rows = _chosen(rows, np.asarray(judged.column("verdict")) == KEPT)
                 _write(batch.path, rows, target)
+                share = (sum(sizes[:index]) + batch.share * sizes[index]) / sum(sizes)
+                on_progress(done.outcomes.total(), share)
         if target is None:
             stack.enter_context(DocumentFile(out, documents.schema))
     return done
@@ -122,12 +131,14 @@ def _read_parquet(path: str, file: Any, fields: Fields) -> Iterator[_Batch]:
         names = parquet.schema_arrow.names
         if fields.text not in names:
             raise UserError(f"{path}: has no column '{fields.text}'{nearest(fields.text, names)}")
+        read = 0
         for batch in parquet.iter_batches(_rows_at_a_time(parquet.metadata)):
+            read += batch.num_rows
             texts = batch.column(fields.text).cast(pa.string()).fill_null("")
             titles = pa.array([""] * batch.num_rows, pa.string())
             if fields.title in names:
                 titles = batch.column(fields.title).cast(pa.string()).fill_null("")
-            yield _Batch(path, titles, texts, batch)
+            yield _Batch(path, read / parquet.metadata.num_rows, titles, texts, batch)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
 
@@ -142,7 +153,7 @@ def _rows_at_a_time(metadata: pq.FileMetaData) -> int:
 
 def _read_jsonl(path: str, file: Any, fields: Fields, done: Filtered) -> Iterator[_Batch]:
     rows: list[dict[str, Any]] = []
-    characters = 0
+    characters, size = 0, max(1, storage.size(path))
     for item in read_json_rows(file, ReadLimits()):
         if isinstance(item, Damage):
             _note_bad_line(done, path, item.offset, item.detail)
@@ -155,17 +166,17 @@ def _read_jsonl(path: str, file: Any, fields: Fields, done: Filtered) -> Iterato
         rows.append(row)
         characters += len(text)
         if len(rows) == BATCH_ROWS or characters >= BATCH_CHARACTERS:
-            yield _json_batch(path, rows, fields)
+            yield _json_batch(path, file.tell() / size, rows, fields)
             rows, characters = [], 0
     if rows:
-        yield _json_batch(path, rows, fields)
+        yield _json_batch(path, 1.0, rows, fields)
 
 
-def _json_batch(path: str, rows: list[dict[str, Any]], fields: Fields) -> _Batch:
+def _json_batch(path: str, share: float, rows: list[dict[str, Any]], fields: Fields) -> _Batch:
     found = [row.get(fields.title) for row in rows]
     titles = [whole_characters(title) if isinstance(title, str) else "" for title in found]
     texts = [whole_characters(row[fields.text]) for row in rows]
-    return _Batch(path, pa.array(titles, pa.string()), pa.array(texts, pa.string()), rows)
+    return _Batch(path, share, pa.array(titles, pa.string()), pa.array(texts, pa.string()), rows)
 
 
 def _note_bad_line(done: Filtered, path: str, number: int, detail: str) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
+import time
 
 import click
+
+SECONDS_BETWEEN_LINES = 0.5
 
 # Control characters, among them those that would move the cursor or change colours, and marks that
 # turn the direction of writing.
@@ -27,3 +31,32 @@ def compile_kernels_first() -> None:
     from filters.compile_kernels import compile_kernels
 
     compile_kernels(lambda line: click.echo(line, err=True))
+
+
+class LiveLine:
+    """A line on the terminal that says how far a command is, and nothing where there is none.
+
+    Args:
+      what: is counted, such as "records".
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._is_terminal = sys.stderr.isatty()
+        self._started = self._shown = time.monotonic()
+
+    def show(self, count: int, share: float) -> None:
+        """Shows how many there are so far, and the share of the work that is done."""
+        now = time.monotonic()
+        if not self._is_terminal or now - self._shown < SECONDS_BETWEEN_LINES:
+            return
+        self._shown = now
+        seconds = now - self._started
+        left = f", about {seconds / share * (1 - share):.0f} s left" if share > 0 else ""
+        text = f"{share:4.0%}  {count:,} {self._what}, {count / seconds:,.0f} a second{left}"
+        click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+
+    def clear(self) -> None:
+        """Takes the line away."""
+        if self._is_terminal:
+            click.echo("\r\x1b[K", nl=False, err=True)

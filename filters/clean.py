@@ -246,8 +246,9 @@ class Cleaner:
             reasons[without] = _CODES[LINE_WITHOUT_SENTENCE_END]
         if settings.navigation:
             kinds = possible_kinds_of_lines(batch, TRIGGERS)
-            for line in np.flatnonzero(kinds).tolist():
-                text, possible = batch.text(line), int(kinds[line])
+            numbers = np.flatnonzero(kinds)
+            for line, possible in zip(numbers.tolist(), kinds[numbers].tolist(), strict=True):
+                text = batch.text(line)
                 if rule := first_rule(text, possible):
                     reasons[line] = _CODES[rule]
                 elif possible & MENU_KINDS:

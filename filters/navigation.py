@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from filters.kernels.trigger_words import Kind, Triggers, possible_kinds
 from filters.navigation_words import BUTTONS, CHANNELS, MENU_WORDS
@@ -276,10 +277,15 @@ def navigation_rule(line: str) -> str | None:
 
 def first_rule(line: str, kinds: int) -> str | None:
     """`navigation_rule` of a line whose possible kinds (by TRIGGERS) are known."""
-    for bit, name, pattern in COMPILED_RULES:
-        if kinds & bit and pattern.fullmatch(line):
+    for name, pattern in _rules_of(kinds):
+        if pattern.fullmatch(line):
             return name
     return None
+
+
+@cache
+def _rules_of(kinds: int) -> list[tuple[str, re.Pattern[str]]]:
+    return [(name, pattern) for bit, name, pattern in COMPILED_RULES if kinds & bit]
 
 
 def is_menu_word(line: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,7 +65,8 @@ class TextBatch:
     def text(self, index: int) -> str:
         """One text as a Python string."""
         points = self.characters[self.starts[index] : self.starts[index + 1]]
-        return points.astype("<u4", copy=False).tobytes().decode("utf-32-le")
+        # Straight from the array; bytes.decode would look the codec up and copy.
+        return codecs.utf_32_le_decode(points.astype("<u4", copy=False).data, "strict", True)[0]
 
     def lengths(self) -> np.ndarray:
         """Characters of each text: int64 (texts,)."""

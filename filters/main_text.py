@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
 from filters.extraction_libraries import Library, LibraryError, library_text
@@ -49,7 +48,9 @@ class MainTextSettings(Settings):
 
     method: Method = Field("density", description="what finds the main text")
     fallback: bool = Field(
-        True, description="ask resiliparse where density finds little and the page has much Chinese"
+        True,
+        description="ask resiliparse where density finds little and the page has much Chinese; its "
+        "text is taken if it is not little itself and holds twice the prose",
     )
     fallback_hanzi: int = Field(
         300, ge=0, description="Chinese characters outside links that make a page one with much"
@@ -129,31 +130,36 @@ def extract_main_text(
             raise ExtractionError("extraction_failed", str(error)) from error
     chosen = main_blocks(arrays)
     text = text_of_blocks(arrays, chosen)
-    if settings.fallback and _is_little(arrays, chosen, settings):
-        try:
-            other = ask("resiliparse", page, url)
-        except LibraryError:  # what density found, however little, is the best there is
-            other = ""
-        if _prose(other) > _FALLBACK_GAIN * _prose(text):
-            return MainText(title, other, "resiliparse")
+    if settings.fallback:
+        wanted = _wanted_hanzi(arrays, settings)
+        if int(arrays.blocks[chosen, BLOCK_HANZI].sum()) < wanted:
+            try:
+                other = _blocks(ask("resiliparse", page, url))
+            except LibraryError:  # what density found, however little, is the best there is
+                other = []
+            enough = sum(block.hanzi for block in other) >= wanted
+            if enough and _prose(other) > _FALLBACK_GAIN * _prose(_blocks(text)):
+                return MainText(title, "\n".join(block.text for block in other), "resiliparse")
     return MainText(title, text)
 
 
-def _is_little(arrays: PageArrays, chosen: np.ndarray, settings: MainTextSettings) -> bool:
-    """Whether the page has much Chinese outside of links and next to none of it was chosen."""
-    blocks = arrays.blocks
-    hanzi = int(blocks[:, BLOCK_HANZI].sum())
-    if hanzi < settings.fallback_hanzi:
-        return False
-    found = int(blocks[chosen, BLOCK_HANZI].sum())
-    if found >= settings.fallback_share * hanzi:
-        return False
-    free = int((blocks[:, BLOCK_HANZI] - blocks[:, BLOCK_LINK_CHARACTERS]).clip(min=0).sum())
-    return free >= settings.fallback_hanzi and found < settings.fallback_share * free
+def _wanted_hanzi(arrays: PageArrays, settings: MainTextSettings) -> float:
+    """Chinese characters that a text of this page should have; 0 for a page with little Chinese."""
+    hanzi = arrays.blocks[:, BLOCK_HANZI]
+    if int(hanzi.sum()) < settings.fallback_hanzi:
+        return 0.0
+    outside_links = int((hanzi - arrays.blocks[:, BLOCK_LINK_CHARACTERS]).clip(min=0).sum())
+    if outside_links < settings.fallback_hanzi:
+        return 0.0
+    return settings.fallback_share * outside_links
 
 
-def _prose(text: str) -> float:
-    return sum(weigh_reference(Block.of(line)) for line in text.split("\n"))
+def _blocks(text: str) -> list[Block]:
+    return [Block.of(line) for line in text.split("\n")]
+
+
+def _prose(blocks: list[Block]) -> float:
+    return sum(weigh_reference(block) for block in blocks)
 
 
 def _is_feed(page: bytes) -> bool:

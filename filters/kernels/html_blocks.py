@@ -245,7 +245,12 @@ def nesting(page: bytes) -> int:
 
     Elements that need no end tag count too, so a page may seem deeper than it is.
     """
-    return int(_nesting(np.frombuffer(page, np.uint8), np.zeros(TAG_FIELDS, np.int64)))
+    return int(_nesting_of(np.frombuffer(page, np.uint8), np.zeros(TAG_FIELDS, np.int64)))
+
+
+@kernel
+def _nesting_of(page, tag):  # type: ignore[no-untyped-def]
+    return _nesting(borrowed(page), borrowed(tag))
 
 
 @kernel

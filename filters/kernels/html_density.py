@@ -21,6 +21,7 @@ from operator import add
 
 import numpy as np
 
+from filters.kernels.borrowing import borrowed
 from filters.kernels.compiling import inlined, kernel
 from filters.kernels.html_blocks import Page, PageArrays
 from filters.kernels.html_elements import (
@@ -159,8 +160,14 @@ def _prose_run(blocks: list[Block], weights: list[float], box: Box) -> range:
 
 def main_blocks(page: PageArrays) -> np.ndarray:
     """The indexes of the blocks that are the page's main text, in order: int32."""
-    chosen = np.empty(len(page.blocks), np.int32)
-    return chosen[: _choose(page.text, page.blocks, page.boxes, chosen)]
+    count = len(page.blocks)
+    chosen = np.empty(count, np.int32)
+    weights = np.empty(count, np.float64)
+    before = np.zeros(count + 1, np.float64)
+    in_post = np.zeros(count + 1, np.int64)
+    path = np.zeros(MAX_DEPTH + 1, np.int64)
+    found = _choose_from(page.text, page.blocks, page.boxes, weights, before, path, in_post, chosen)
+    return chosen[:found]
 
 
 def text_of_blocks(page: PageArrays, chosen: np.ndarray) -> str:
@@ -173,10 +180,23 @@ def text_of_blocks(page: PageArrays, chosen: np.ndarray) -> str:
 
 
 @kernel
-def _choose(text, blocks, boxes, chosen):  # type: ignore[no-untyped-def]
+def _choose_from(text, blocks, boxes, weights, before, path, in_post, chosen):  # type: ignore[no-untyped-def]
+    return _choose(
+        borrowed(text),
+        borrowed(blocks),
+        borrowed(boxes),
+        borrowed(weights),
+        borrowed(before),
+        borrowed(path),
+        borrowed(in_post),
+        borrowed(chosen),
+    )
+
+
+@kernel
+def _choose(text, blocks, boxes, weights, before, path, in_post, chosen):  # type: ignore[no-untyped-def]
     """The kernel: writes the indexes of the main text's blocks; returns how many."""
     count = len(blocks)
-    weights = np.empty(count, np.float64)
     total = 0.0
     main_total = 0.0
     for block in range(count):
@@ -185,12 +205,10 @@ def _choose(text, blocks, boxes, chosen):  # type: ignore[no-untyped-def]
         if (blocks[block, BLOCK_FLAGS] & IN_BESIDE) == 0:
             main_total += weights[block]
     beside_is_main = main_total < BESIDE_SHARE * total
-    before = np.zeros(count + 1, np.float64)
     for block in range(count):
         if blocks[block, BLOCK_FLAGS] & IN_BESIDE and not beside_is_main:
             weights[block] = 0.0
         before[block + 1] = before[block] + weights[block]
-    path = np.zeros(MAX_DEPTH + 1, np.int64)
     length = _descend(boxes, before, path)
     box = path[length - 1]
     if _prose(boxes, before, box) < MIN_PROSE:
@@ -202,7 +220,7 @@ def _choose(text, blocks, boxes, chosen):  # type: ignore[no-untyped-def]
             post = path[level]
             box = around
             break
-    return _read(text, blocks, boxes, weights, before, box, post, beside_is_main, chosen)
+    return _read(text, blocks, boxes, weights, before, box, post, beside_is_main, in_post, chosen)
 
 
 @inlined
@@ -263,7 +281,7 @@ def _around_posts(boxes, before, path, level):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _read(text, blocks, boxes, weights, before, box, post, beside_is_main, chosen):  # type: ignore[no-untyped-def]
+def _read(text, blocks, boxes, weights, before, box, post, beside_is_main, in_post, chosen):  # type: ignore[no-untyped-def]
     """Writes the blocks of a box that are read; `post` is a post of a thread, or 0."""
     first = np.int64(boxes[box, BOX_START])
     stop = np.int64(boxes[box, BOX_END])
@@ -273,7 +291,7 @@ def _read(text, blocks, boxes, weights, before, box, post, beside_is_main, chose
         stop -= 1
     while first > boxes[box, BOX_START] and blocks[first - 1, BLOCK_FLAGS] & IN_HEADING:
         first -= 1
-    in_post = np.zeros(len(blocks) + 1, np.int64)  # differences: +1 where a post starts
+    # in_post holds differences: +1 where a post starts, -1 where one ends.
     for other in range(len(boxes)):
         is_first = other == post
         is_reply = _is_alike(boxes, post, other) and _prose(boxes, before, other) > 0

@@ -55,7 +55,7 @@ class Classifier:
     """A fastText model and the label whose probability is the score.
 
     A model with two labels, softmax and no pieces of words, as we train them, is folded into
-    kernels; any other runs in the fastText library, one to two hundred times slower.
+    kernels; any other runs in the fastText library, some twenty times slower.
 
     Args:
       content: of a .bin or .ftz file; it need not be trusted.

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from filters.duplicate_settings import Deduplicate, KeepBy
+from filters.duplicate_settings import Deduplicate, KeepBy, NearDuplicates
 from filters.kernels.components import Forest
+from filters.minhash import match_probability
 
 # Texts of a bucket of which every pair is compared.
 SMALL_BUCKET = 8
@@ -256,3 +257,38 @@ def _best_captures(members: Members, ranks: np.ndarray, settings: Deduplicate) -
     _, firsts = _firsts(members.addresses[order])
     best[order] = order[firsts]
     return best
+
+
+def explain(settings: Deduplicate) -> list[str]:
+    """What the settings merge, and how likely near-duplicates are found, in lines for a person."""
+    near = settings.near
+    lines = []
+    if settings.exact:
+        lines.append("merge equal texts")
+    if settings.url != "off":
+        lines.append(f"merge captures of one address; the {settings.url} stays")
+    if near.enabled:
+        lines.append(_VERIFIED[near.verify].format(f"{near.similarity:g}"))
+        least = near.similarity if near.verify != "off" else 0.5
+        values = [least + (1 - least) * step / 4 for step in range(4)]
+        lines.append(f"  chance of being compared, by similarity: {_curve(near, values)}")
+        if near.verify != "off":
+            below = [value for value in (0.3, 0.5, 0.7) if value < near.similarity]
+            lines.append(f"  compared in vain: {_curve(near, below)}")
+    if lines:
+        lines.append(f"keep the best by {', '.join(settings.keep)}")
+    return lines
+
+
+_VERIFIED = {
+    "exact": "merge texts of similarity {} and more, each pair checked by its shingles",
+    "signature": "merge texts of about similarity {} and more, each pair checked by its signatures",
+    "off": "merge whatever shares a band, unchecked",
+}
+
+
+def _curve(near: NearDuplicates, values: Sequence[float]) -> str:
+    """The S-curve of MinHash at some similarities."""
+    return ", ".join(
+        f"{value:.2f}: {match_probability(value, near.bands, near.rows):.1%}" for value in values
+    )

@@ -72,7 +72,7 @@ def plan(recipe: Path, run_path: str | None, overrides: tuple[str, ...]) -> None
     Example:
       pangu plan recipes/demo.yaml --out demo/run --set rules.too_short.min=200
     """
-    from filters.minhash import match_probability
+    from filters.duplicates import explain as explain_duplicates
     from filters.rules import explain_rule
     from pipeline.recipe import load_recipe
     from pipeline.run import make_plan
@@ -88,13 +88,8 @@ def plan(recipe: Path, run_path: str | None, overrides: tuple[str, ...]) -> None
     click.echo()
     for name, rule in loaded.rules.items():
         click.echo(f"  drop where {explain_rule(rule):<36} {name}")
-    near = loaded.deduplicate.near
-    if near.enabled:
-        curve = ", ".join(
-            f"{similarity:.1f}: {match_probability(similarity, near.bands, near.rows):.1%}"
-            for similarity in (0.5, 0.7, 0.8, 0.9)
-        )
-        click.echo(f"  near-duplicates found, by similarity   {curve}")
+    for line in explain_duplicates(loaded.deduplicate):
+        click.echo(f"  {line}")
     click.echo()
     for stage in planned.stages:
         click.echo(f"  {stage.stage.name:<12} {stage.state:<9} {stage.reason}")

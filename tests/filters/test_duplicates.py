@@ -14,6 +14,7 @@ from filters.duplicates import (
     Similarities,
     Verdicts,
     cover,
+    explain,
     judge,
     similar_pairs,
 )
@@ -243,3 +244,14 @@ def test_memory_is_not_part_of_the_result() -> None:
     small, large = (validate(Deduplicate, {"memory": m}, "r") for m in ("64KiB", "2GB"))
     assert large.memory == 2_000_000_000
     assert small.result_settings() == large.result_settings()
+
+
+def test_settings_are_explained() -> None:
+    lines = explain(Deduplicate())
+    assert lines[0] == "merge equal texts"
+    assert any("0.80: 94.7%" in line for line in lines)
+    assert lines[-1] == "keep the best by quality, source_priority, length, id"
+    unchecked = explain(validate(Deduplicate, {"near": {"verify": "off"}}, "r"))
+    assert "merge whatever shares a band, unchecked" in unchecked
+    off = {"exact": False, "url": "off", "near": {"enabled": False}}
+    assert explain(validate(Deduplicate, off, "r")) == []

@@ -84,7 +84,10 @@ _DESCRIBED = (
         "earlier one, which PanGu-α names as the sign of a bad page (§3.1.3)",
     ),
     *(
-        _share(f"top_{n}gram_share", f"the most frequent run of {n} visible characters")
+        _share(
+            f"top_{n}gram_share",
+            f"the most frequent run of {n} visible characters; in the first {MOST_CHARACTERS:,}",
+        )
         for n in TOP_LENGTHS
     ),
     *(

@@ -7,6 +7,7 @@ the columns that this stage writes.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -202,7 +203,12 @@ def _settings(recipe: Recipe) -> Any:
         name: hashlib.sha256("\n".join(phrases).encode()).hexdigest()[:16]
         for name, phrases in word_lists(recipe).items()
     }
-    return {"words": digests, "near": recipe.deduplicate.near.key_settings()}
+    return {
+        "words": digests,
+        # Classes and folded forms of characters are those of Python's Unicode tables.
+        "unicode": unicodedata.unidata_version,
+        "near": recipe.deduplicate.near.key_settings(),
+    }
 
 
 def _run(run: StageRun) -> Outcome:

@@ -274,34 +274,48 @@ def test_kinds_are_divided_by_the_share_of_negatives(
     assert divide_examples(*there, documents, share) == expected
 
 
+def scores_of_kept(run: Path) -> dict[str, float]:
+    """The score of each document that no rule drops, by its id."""
+    found = {}
+    for path in sorted(run.glob("stages/classify-*/scores/*.parquet")):
+        scored = read_table(str(path))
+        (verdicts,) = run.glob(f"stages/decide-*/verdicts/{path.name}")
+        kept = read_table(str(verdicts)).column("kept").to_pylist()
+        rows = zip(scored.to_pylist(), kept, strict=True)
+        found |= {row["id"]: row["quality_score"] for row, is_kept in rows if is_kept}
+    return found
+
+
 @pytest.mark.slow
 def test_a_rule_judges_scores_in_a_whole_run(crawl: Crawl, tmp_path: Path) -> None:
-    recipe = write_recipe(
-        tmp_path,
-        crawl,
-        classifiers={"quality": {"train": {"positives": ["encyclopedia"], "epochs": 300, **SMALL}}},
-        tokenizer={"vocabulary_size": 1500},
-        rules={"low_quality": {"signal": "quality_score", "min": 0.2}},
-    )
+    training = {"positives": ["encyclopedia"], "epochs": 300, **SMALL}
+    recipe = write_recipe(tmp_path, crawl, classifiers={"quality": {"train": training}})
     run_recipe(recipe, tmp_path / "run")
+    scores = scores_of_kept(tmp_path / "run")
+    lowest = sorted(set(scores.values()))
+    limit = (lowest[2] + lowest[3]) / 2
+    below = {document for document, score in scores.items() if score < limit}
+    assert below
+    assert len(below) < len(scores) / 2
+
+    # A limit leaves the model and the scores as they are.
+    rule = {"low_quality": {"signal": "quality_score", "min": limit}}
+    recipe = write_recipe(tmp_path, crawl, classifiers={"quality": {"train": training}}, rules=rule)
+    assert run_recipe(recipe, tmp_path / "run")[0] == "decide"
     run = FinishedRun(tmp_path / "run", recipe)
     dropped = [row for row in run.rows("dropped") if row["rule"] == "low_quality"]
-    assert dropped
-    for row in dropped:
-        assert row["limit"].startswith("quality_score")
-        assert row["value"].startswith("quality_score")
+    # The documents of `stories` are judged by one rule only, which is another.
+    assert {row["id"] for row in dropped} == below - ids_of(run, "stories")
+    assert all(row["value"].startswith("quality_score") for row in dropped)
     facts = json.loads((run.path / "classifiers/quality.bin.json").read_text(encoding="utf-8"))
     assert facts["positives"] == ["encyclopedia"]
-    # Another limit leaves the model and the scores as they are.
-    changed = ("rules.low_quality.min=0.17",)
-    assert run_recipe(recipe, tmp_path / "run", overrides=changed)[0] == "decide"
+
     # The model of one run serves another by its path.
-    given = write_recipe(
-        tmp_path,
-        crawl,
-        classifiers={"quality": {"model": str(run.path / "classifiers/quality.bin")}},
-        tokenizer={"vocabulary_size": 1500},
-        rules={"low_quality": {"signal": "quality_score", "min": 0.2}},
-    )
+    model = str(run.path / "classifiers/quality.bin")
+    given = write_recipe(tmp_path, crawl, classifiers={"quality": {"model": model}}, rules=rule)
     run_recipe(given, tmp_path / "other")
-    assert FinishedRun(tmp_path / "other", given).rows("corpus")
+    assert FinishedRun(tmp_path / "other", given).rows("corpus") == run.rows("corpus")
+
+
+def ids_of(run: FinishedRun, source: str) -> set[str]:
+    return {row["id"] for row in run.rows("corpus") if row["source"] == source}

@@ -7,15 +7,19 @@ A library that crashes takes only this process down.
 
 from __future__ import annotations
 
-import multiprocessing
+import importlib
 import os
-import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
 _STARTED = "started"
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class TooSlowError(Exception):
@@ -37,7 +41,7 @@ class TimedProcess:
     def __init__(self, function: Callable[..., Any], seconds: float) -> None:
         self._function = function
         self._seconds = seconds
-        self._process: Any = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
     def call(self, *arguments: object) -> Any:
@@ -56,8 +60,7 @@ class TimedProcess:
                 raise TooSlowError(f"not finished after {self._seconds:g} seconds")
             result, error = connection.recv()
         except (EOFError, OSError):
-            self._process.join()
-            code = self._process.exitcode
+            code = self._process.wait() if self._process else None
             self.close()
             raise ProcessDiedError(f"its process ended with code {code}") from None
         if error is not None:
@@ -68,16 +71,24 @@ class TimedProcess:
         """Ends the process, whatever it is doing."""
         if self._connection is not None:
             self._connection.close()
-            self._process.kill()
-            self._process.join()
             self._connection = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
     def _start(self) -> Connection:
-        # Spawned, not forked: Beam and Arrow keep threads, which a fork would cut off.
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._function), daemon=True)
-        self._process.start()
+        # Not with multiprocessing, which would run the main module of whoever uses this again.
+        self._connection, theirs = Pipe()
+        names = (self._function.__module__, self._function.__qualname__)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(theirs.fileno()), *names],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdin=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+            # Ctrl-C is for the process that asks.
+            start_new_session=True,
+        )
         theirs.close()
         # Its imports are no part of the first call's time.
         self._connection.recv()
@@ -86,8 +97,6 @@ class TimedProcess:
 
 def _serve(connection: Connection, function: Callable[..., Any]) -> None:
     """Answers calls until the other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
     connection.send(_STARTED)
     while True:
         try:
@@ -102,9 +111,14 @@ def _serve(connection: Connection, function: Callable[..., Any]) -> None:
         connection.send((result, raised))
 
 
-def _follow_parent() -> None:
-    """Ends this process when its parent ends, also in the middle of a call."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
+def _follow_parent(parent: int) -> None:
+    """Ends this process when its parent has ended, also in the middle of a call."""
+    while os.getppid() == parent:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
     os._exit(1)
+
+
+if __name__ == "__main__":
+    descriptor, module, name = sys.argv[1:]
+    threading.Thread(target=_follow_parent, args=(os.getppid(),), daemon=True).start()
+    _serve(Connection(int(descriptor)), getattr(importlib.import_module(module), name))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +62,35 @@ def test_what_the_function_raises_is_raised(process: TimedProcess) -> None:
     with pytest.raises(ValueError, match="about 渡口"):
         process.call("raise", "渡口")
     assert process.call("echo", "next") == "next"
+
+
+def test_the_process_ends_with_the_one_that_asks(tmp_path: Path) -> None:
+    # A script without a guard for its main part, killed in the middle of a call.
+    script = tmp_path / "asks.py"
+    script.write_text(
+        "from pipeline.timed_process import TimedProcess\n"
+        "from test_timed_process import behave\n"
+        "process = TimedProcess(behave, 60)\n"
+        "print(process.call('pid'), flush=True)\n"
+        "process.call('spin')\n"
+    )
+    path = os.pathsep.join(filter(None, sys.path))
+    asking = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert asking.stdout
+    served_by = int(asking.stdout.readline())
+    asking.kill()
+    asking.wait()
+    deadline = time.monotonic() + 10
+    while _is_running(served_by) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _is_running(served_by)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return state.rpartition(")")[2].split()[0] != "Z"

@@ -25,7 +25,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
-from filters.minhash import shingle_hashes
+from filters.minhash import MinHash
 
 WITHOUT_CONTENT = ("redirect-stub", "error-page", "block-page")
 COPIES = ("mirror", "dup-url")
@@ -159,7 +159,8 @@ def surviving_copies(
 
 
 def jaccard(first: str, second: str) -> float:
-    a, b = (set(shingle_hashes(text, 5).tolist()) for text in (first, second))
+    minhash = MinHash(shingle=5, bands=16, rows=8, seed=1)
+    a, b = (set(minhash.shingle_hashes(text)) for text in (first, second))
     return len(a & b) / max(1, len(a | b))
 
 

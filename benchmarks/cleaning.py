@@ -7,6 +7,13 @@ one core; a figure is the best of several rounds. Beside it, in the same run: Op
 same documents one by one, and the plain-Python references of the kernels. With --traditional the
 documents are converted to traditional characters before. Then, for every file, removed lines by
 reason with examples, chosen by hash.
+
+    python benchmarks/cleaning.py --crawl crawl-*.warc.gz --index INDEX.jsonl.gz
+        --gold GOLD.jsonl.gz
+
+Cleans the whole text of the pages whose main text is known (all that a browser shows, as
+resiliparse has it; files as for main_text.py): of the characters outside of the main text, how many
+go with lines that are navigation; of those inside, which.
 """
 
 from __future__ import annotations
@@ -14,8 +21,10 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -26,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import opencc
 
+from benchmarks.main_text import read_json_lines, read_pages
 from filters.clean import Cleaner, CleanSettings
 from filters.kernels.count_characters import count_in_batch
 from filters.kernels.plain_characters import plain_batch
@@ -33,19 +43,23 @@ from filters.kernels.repeated_lines import Repeats, repeated_lines
 from filters.kernels.text_batch import TextBatch
 from filters.kernels.tidy_lines import join_lines, tidy_lines
 from filters.kernels.trigger_words import possible_kinds_of_lines
-from filters.navigation import TRIGGERS, first_rule
-from filters.traditional import simplify_texts, traditional_characters
+from filters.navigation import NAVIGATION_RULES, TRIGGERS, first_rule
+from filters.traditional import simplify, simplify_texts, traditional_characters
 from pipeline.documents import BATCH_CHARACTERS, BATCH_ROWS
 from pipeline.removed_lines import RemovedLines
 
 ROUNDS = 5
 SLOW_DOCUMENTS = 300
+LONG_LINE = 15
 Result = TypeVar("Result")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--crawl", nargs="*", type=Path, default=[])
+    parser.add_argument("--index", type=Path)
+    parser.add_argument("--gold", type=Path)
     parser.add_argument("--documents", type=int, default=3000)
     parser.add_argument("--examples", type=int, default=3)
     parser.add_argument("--traditional", action="store_true")
@@ -58,6 +72,10 @@ def main() -> None:
             texts = [to_traditional.convert(text) for text in texts]
         rows.append(speeds(texts))
         print_removed(path.name, texts, arguments.examples)
+    if arguments.crawl:
+        print_whole_pages(arguments.crawl, arguments.index, arguments.gold)
+    if not rows:
+        return
     print("\nMB of UTF-8 text a second on one core\n")
     print("| step | " + " | ".join(path.name.partition(".")[0] for path in arguments.files) + " |")
     print("|---|" + "---|" * len(rows))
@@ -156,6 +174,51 @@ def print_removed(name: str, texts: list[str], examples: int) -> None:
         if count:
             shown = " · ".join(list(removed.samples[reason].values())[:examples])
             print(f"  {count:6} {reason:28} {shown[:160]}")
+
+
+def print_whole_pages(crawl: list[Path], index: Path, gold: Path) -> None:
+    """What cleaning takes out of whole pages, beside and inside of the text that they are about."""
+    from resiliparse.extract.html2text import extract_plain_text
+
+    main_texts = {
+        entry["url"]: [letters(line) for line in entry["text"].splitlines()]
+        for entry in read_json_lines(gold)
+        if entry["lang"].startswith("zh")
+    }
+    cleaner = Cleaner(CleanSettings())
+    beside: Counter[str] = Counter()
+    inside: list[tuple[str, str]] = []
+    characters_inside = pages = 0
+    for page in read_pages(crawl, index):
+        main_lines = main_texts.pop(page.url, None)
+        if main_lines is None:
+            continue
+        pages += 1
+        main_text = "".join(main_lines)
+        text = extract_plain_text(page.html, main_content=False, list_bullets=False)
+        for line in cleaner.explain(text):
+            content = letters(line.cleaned)
+            # A short line, such as 国际, is in many a sentence.
+            is_long = len(content) >= LONG_LINE
+            if content in (main_text if is_long else main_lines):
+                characters_inside += len(line.cleaned)
+                if line.reason in NAVIGATION_RULES:
+                    inside.append((line.reason, line.cleaned))
+            else:
+                beside[line.reason or "kept"] += len(line.cleaned)
+    total = beside.total()
+    print(f"\n{pages} whole pages; beside the main text {total} characters, of them by reason:")
+    for reason, count in beside.most_common():
+        print(f"  {count / total:7.1%} {reason}")
+    lost = sum(len(line) for _, line in inside)
+    print(f"inside {characters_inside} characters, removed {lost} in {len(inside)} lines:")
+    for reason, line in inside:
+        print(f"  {reason:24} {line[:100]}")
+
+
+def letters(text: str) -> str:
+    """Letters and digits, simplified: what tells whether a line belongs to a text."""
+    return re.sub(r"[\W_]+", "", simplify(text))
 
 
 if __name__ == "__main__":

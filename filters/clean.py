@@ -9,7 +9,6 @@ cleaned text changes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 from pydantic import Field
@@ -26,13 +25,11 @@ from filters.kernels.repeated_lines import (
 from filters.kernels.text_batch import TextBatch
 from filters.kernels.tidy_lines import Lines, join_lines, says_something, tidy_line, tidy_lines
 from filters.kernels.trigger_words import possible_kinds_of_lines
+from filters.menus import MENU_KINDS, is_menu_word, menus_in_batch, menus_in_text
 from filters.navigation import (
-    MENU_KINDS,
-    MENU_LINES,
     NAVIGATION_RULES,
     TRIGGERS,
     first_rule,
-    is_menu_word,
     navigation_rule,
 )
 from filters.traditional import simplify, simplify_texts, traditional_characters
@@ -179,11 +176,8 @@ class Cleaner:
             reasons[number] = _REPEATED.get(found, reasons[number])
         if self.settings.navigation:
             kept = [number for number, reason in enumerate(reasons) if reason is None]
-            for is_menu, run in groupby(kept, lambda number: is_menu_word(lines[number])):
-                numbers = list(run)
-                if is_menu and len(numbers) >= MENU_LINES:
-                    for number in numbers:
-                        reasons[number] = MENU
+            for number in menus_in_text(kept, lines):
+                reasons[number] = MENU
         return reasons
 
     def _reason(self, line: str) -> str | None:
@@ -236,7 +230,7 @@ class Cleaner:
         batch = lines.lines
         lengths = batch.lengths()
         reasons = np.full(len(batch), KEPT, np.int8)
-        is_menu = np.zeros(len(batch), np.bool_)
+        is_word = np.zeros(len(batch), np.bool_)
         if settings.min_line_characters:
             reasons[lengths < settings.min_line_characters] = _CODES[LINE_TOO_SHORT]
         if settings.sentence_lines_only:
@@ -252,12 +246,13 @@ class Cleaner:
                 if rule := first_rule(text, possible):
                     reasons[line] = _CODES[rule]
                 elif possible & MENU_KINDS:
-                    is_menu[line] = is_menu_word(text)
+                    is_word[line] = is_menu_word(text)
         reasons[(lengths == 0) | (settings.symbols & ~lines.has_word)] = _CODES[SYMBOLS]
         repeated = repeated_lines(lines, reasons == KEPT, self._repeats)
         for found in (PARAGRAPH, SHORT):
             reasons[repeated == found] = _CODES[_REPEATED[found]]
-        reasons[_in_menus(lines, np.flatnonzero(reasons == KEPT), is_menu)] = _CODES[MENU]
+        kept = np.flatnonzero(reasons == KEPT)
+        reasons[menus_in_batch(lines, kept, is_word)] = _CODES[MENU]
         return reasons
 
 
@@ -265,16 +260,6 @@ class Cleaner:
 KEPT = -1
 _CODES = {reason: code for code, reason in enumerate(REMOVAL_REASONS)}
 _REPEATED = {PARAGRAPH: DUPLICATE_PARAGRAPH, SHORT: REPEATED_SHORT_LINE}
-
-
-def _in_menus(lines: Lines, kept: np.ndarray, is_menu: np.ndarray) -> np.ndarray:
-    """Which of the kept lines stand in a run of MENU_LINES or more words of a menu."""
-    texts = lines.text_of_line()[kept]
-    words = is_menu[kept]
-    changes = (words[1:] != words[:-1]) | (texts[1:] != texts[:-1])
-    run = np.concatenate([[0], np.cumsum(changes)]) if len(kept) else kept
-    long = np.bincount(run)[run] >= MENU_LINES
-    return kept[words & long]
 
 
 def _lines_by_reason(lines: Lines, reasons: np.ndarray) -> dict[str, np.ndarray]:

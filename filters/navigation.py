@@ -20,15 +20,15 @@ from filters.navigation_words import BUTTONS, CHANNELS, MENU_WORDS
 MAX_CHARACTERS = 160
 
 
-def _any_of(words: Iterable[str]) -> str:
+def any_of(words: Iterable[str]) -> str:
     """A form that fits one of the words, the longest that does."""
     return "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
 
 
 _FONT_SIZE = r"字[号体][:： \[【]*(?:[大中小][ \]】\[【|/]*+){3}"
-_BUTTON = f"{_any_of(BUTTONS)}|{_FONT_SIZE}"
-_MENU_WORD = _any_of(MENU_WORDS)
-_CHANNEL = _any_of(CHANNELS)
+_BUTTON = f"{any_of(BUTTONS)}|{_FONT_SIZE}"
+_MENU_WORD = any_of(MENU_WORDS)
+_CHANNEL = any_of(CHANNELS)
 # Headings of boxes that lead to other pages.
 _RELATED = "|".join(
     [
@@ -52,9 +52,9 @@ _EDITOR = (
 
 # What stands between the words of a bar, in front of them or behind. Possessive: never given back.
 _BETWEEN = r"[\s|｜│┊·•,，、/／:：>＞»›\-—_\[\]【】()（）「」<＜《》#+&]"
-_GAP = f"{_BETWEEN}*+"
+GAP = f"{_BETWEEN}*+"
 _SEPARATOR = f"{_BETWEEN}++"
-_ITEM = rf"(?>{_BUTTON}|{_MENU_WORD}|\d+){_GAP}"
+_ITEM = rf"(?>{_BUTTON}|{_MENU_WORD}|\d+){GAP}"
 _PLAIN = "[^。！？；]"  # no sentence ends here
 _OPEN = r"[（(【\[*\s]*"
 _SCAN = "(?:扫一扫|扫描|扫码|识别)"
@@ -91,17 +91,17 @@ NAVIGATION_RULES: dict[str, NavigationRule] = {
     # 分享到: 微信 微博 QQ空间 · 打印 | 关闭
     "navigation_menu": NavigationRule(
         (
-            rf"(?={_GAP}(?:{_ITEM})++\Z)"
-            rf"(?:{_GAP}(?>{_MENU_WORD})(?:{_GAP}\d+)?{_GAP}(?>{_MENU_WORD})|.*(?:{_BUTTON})).*",
+            rf"(?={GAP}(?:{_ITEM})++\Z)"
+            rf"(?:{GAP}(?>{_MENU_WORD})(?:{GAP}\d+)?{GAP}(?>{_MENU_WORD})|.*(?:{_BUTTON})).*",
         ),
         triggers=_beginnings(BUTTONS, MENU_WORDS) + " 字号 字体",
     ),
     # 首页 新闻 体育 财经
     "navigation_channels": NavigationRule(
         (
-            rf"{_GAP}(?>{_CHANNEL})(?:{_SEPARATOR}(?>{_CHANNEL})){{2,}}+"
+            rf"{GAP}(?>{_CHANNEL})(?:{_SEPARATOR}(?>{_CHANNEL})){{2,}}+"
             # One or two words that no list knows may stand among them.
-            rf"(?:{_SEPARATOR}\S{{1,4}}(?:{_SEPARATOR}(?>{_CHANNEL}))++){{0,2}}{_GAP}",
+            rf"(?:{_SEPARATOR}\S{{1,4}}(?:{_SEPARATOR}(?>{_CHANNEL}))++){{0,2}}{GAP}",
         ),
         triggers=_beginnings(CHANNELS),
     ),
@@ -261,11 +261,6 @@ COMPILED_RULES = [
 ]
 
 
-# A line of one word may be a heading; so many of them, one below the other, are a menu.
-MENU_LINES = 4
-_MENU_LINE = re.compile(f"{_GAP}(?>{_any_of([*BUTTONS, *MENU_WORDS, *CHANNELS])}){_GAP}", re.ASCII)
-
-
 def navigation_rule(line: str) -> str | None:
     """Returns the name of the rule by which a line is navigation, None for a line of text.
 
@@ -286,14 +281,3 @@ def first_rule(line: str, kinds: int) -> str | None:
 @cache
 def _rules_of(kinds: int) -> list[tuple[str, re.Pattern[str]]]:
     return [(name, pattern) for bit, name, pattern in COMPILED_RULES if kinds & bit]
-
-
-def is_menu_word(line: str) -> bool:
-    """Whether a line is one word of a menu; MENU_LINES such lines together are navigation."""
-    return len(line) <= MAX_CHARACTERS and _MENU_LINE.fullmatch(line) is not None
-
-
-# Every line for which is_menu_word holds may be of one of these kinds.
-MENU_KINDS = sum(
-    bit for bit, name, _ in COMPILED_RULES if name in ("navigation_menu", "navigation_channels")
-)

@@ -97,6 +97,15 @@ def test_words_of_a_menu_one_below_the_other() -> None:
     assert result.removed["navigation_menu"] == 5
 
 
+def test_unknown_words_of_a_menu_go_with_it_and_headings_beside_it_stay() -> None:
+    menu = ["首页", "桥梁", "新闻", "舟楫", "[体育]", "渡口", "登录"]
+    assert cleaned("\n".join(["老桥", *menu, "重新开放", PARAGRAPH])) == (
+        f"老桥\n重新开放\n{PARAGRAPH}"
+    )
+    verses = ["白日依山尽", "黄河入海流", "旅游", "欲穷千里目", "更上一层楼", "历史", "文化"]
+    assert cleaned("\n".join(verses)) == "\n".join(verses)
+
+
 def test_a_short_line_stands_no_more_often_than_documents_say_it() -> None:
     result = CLEANER.clean("桥。\n关注公众\n" * 30 + "道姑道：\n是。\n" * 10)
     assert result.text.count("关注公众") == CleanSettings().repeated_short_lines
@@ -172,6 +181,19 @@ def test_any_text_ends_as_trimmed_lines(text: str, recipe: CleanSettings) -> Non
     result = Cleaner(recipe).clean(text)
     assert all(line and line == line.strip() for line in result.text.splitlines())
     result.text.encode()  # no lone surrogates are left
+
+
+MENUS = st.lists(
+    st.sampled_from(["首页", "[新闻]", "体育", "登录", "老桥", "★", "桥面换上了石板。"])
+)
+
+
+@given(st.lists(MENUS, max_size=4))
+def test_menus_of_a_batch_are_those_of_its_documents(documents: list[list[str]]) -> None:
+    texts = ["\n".join(lines) for lines in documents]
+    assert_batch_equals_reference(CLEANER, texts)
+    for text in texts:
+        assert cleaned(cleaned(text)) == cleaned(text)
 
 
 DOCUMENTS = st.lists(

@@ -107,9 +107,7 @@ def train(
     """
     from filters.classifier_training import train_classifier
     from pipeline.classifier_files import FACTS_SUFFIX, write_classifier
-    from pipeline.terminal import compile_kernels_first
 
-    compile_kernels_first()
     settings = validate(FastTextSettings, options, "pangu classifier train")
     sources = {"positives": _find(positives), "negatives": _find(negatives)}
     examples = _read(sources["positives"], sources["negatives"], documents)

@@ -41,6 +41,10 @@ def draw_effects(curve: Sequence[Effect], signal: str, drops: str, marked: Seque
         positive = [limit for limit in limits if limit > 0]
         if positive and positive[-1] / positive[0] > LOGARITHMIC_FROM:
             axes.set_xscale("symlog", linthresh=positive[0])
+        low, high = min([*limits, *marked]), max([*limits, *marked])
+        if low < high:
+            axes.set_xlim(low, high)
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel(f"limit of {signal}")
         axes.set_ylabel("removed, %")
         axes.set_ylim(0, 100)

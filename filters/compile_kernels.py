@@ -23,6 +23,7 @@ from filters.kernels.fasttext_characters import CharacterTable
 from filters.kernels.fasttext_prediction import FoldedModel, fold_rows
 from filters.kernels.fasttext_words import WordTable
 from filters.kernels.html_blocks import nesting
+from filters.kernels.line_hashes import line_hashes
 from filters.kernels.segmentation import Dictionary, Segmenter
 from filters.kernels.shingle_sets import agreement_of, distinct, jaccard_of
 from filters.kernels.text_batch import TextBatch
@@ -59,7 +60,9 @@ def _extract() -> None:
 def _clean() -> None:
     texts = TextBatch.from_strings([_TEXT])
     for settings in (CleanSettings(), CleanSettings(repeated_short_lines=2)):
-        Cleaner(settings).clean_batch(texts).texts.to_arrow()
+        cleaned = Cleaner(settings).clean_batch(texts)
+        cleaned.texts.to_arrow()
+        line_hashes(cleaned.lines, np.arange(len(cleaned.lines)))
     PersonalDataMasker(PersonalDataSettings()).mask_batch(texts)
 
 

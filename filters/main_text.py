@@ -19,11 +19,9 @@ from pydantic import Field
 
 from filters.extraction_libraries import Library, LibraryError, library_text
 from filters.kernels.html_blocks import MAX_BLOCKS, REFRESH, PageArrays, read_page
-from filters.kernels.html_density import main_blocks, text_of_blocks
+from filters.kernels.html_density import hanzi_of_blocks, main_blocks, text_of_blocks
 from filters.kernels.html_elements import (
     BLOCK_CHARACTERS,
-    BLOCK_HANZI,
-    BLOCK_LINK_CHARACTERS,
 )
 from filters.kernels.html_prose import weigh_reference
 from filters.kernels.html_text import Block
@@ -53,7 +51,9 @@ class MainTextSettings(Settings):
         "text is taken if it is not little itself and holds twice the prose",
     )
     fallback_hanzi: int = Field(
-        300, ge=0, description="Chinese characters outside links that make a page one with much"
+        300,
+        ge=0,
+        description="Chinese characters in long lines, not made of links, that are much",
     )
     fallback_share: float = Field(
         0.1, ge=0, le=1, description="of those, a text with a smaller share is little"
@@ -131,8 +131,9 @@ def extract_main_text(
     chosen = main_blocks(arrays)
     text = text_of_blocks(arrays, chosen)
     if settings.fallback:
-        wanted = _wanted_hanzi(arrays, settings)
-        if int(arrays.blocks[chosen, BLOCK_HANZI].sum()) < wanted:
+        found, readable = hanzi_of_blocks(arrays, chosen)
+        wanted = settings.fallback_share * readable
+        if readable >= settings.fallback_hanzi and found < wanted:
             try:
                 other = _blocks(ask("resiliparse", page, url))
             except LibraryError:  # what density found, however little, is the best there is
@@ -141,17 +142,6 @@ def extract_main_text(
             if enough and _prose(other) > _FALLBACK_GAIN * _prose(_blocks(text)):
                 return MainText(title, "\n".join(block.text for block in other), "resiliparse")
     return MainText(title, text)
-
-
-def _wanted_hanzi(arrays: PageArrays, settings: MainTextSettings) -> float:
-    """Chinese characters that a text of this page should have; 0 for a page with little Chinese."""
-    hanzi = arrays.blocks[:, BLOCK_HANZI]
-    if int(hanzi.sum()) < settings.fallback_hanzi:
-        return 0.0
-    outside_links = int((hanzi - arrays.blocks[:, BLOCK_LINK_CHARACTERS]).clip(min=0).sum())
-    if outside_links < settings.fallback_hanzi:
-        return 0.0
-    return settings.fallback_share * outside_links
 
 
 def _blocks(text: str) -> list[Block]:

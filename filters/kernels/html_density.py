@@ -28,6 +28,7 @@ from filters.kernels.html_elements import (
     BLOCK_CHARACTERS,
     BLOCK_END,
     BLOCK_FLAGS,
+    BLOCK_HANZI,
     BLOCK_LINK_CHARACTERS,
     BLOCK_START,
     BOX_END,
@@ -53,6 +54,7 @@ MIN_PROSE = 5.0  # prose characters that a main text has at least
 POST_PROSE = 30.0  # prose characters of a box that may be a post of a thread
 POSTS_SHARE = 0.15  # all other posts have this share of the prose of the one found by descending
 HEADING_CHARACTERS = 4  # a shorter heading is no title
+READABLE_CHARACTERS = 15  # a block as long as this may be text
 POST_LEVELS = 8  # how far around the innermost box a post may reach
 
 
@@ -168,6 +170,12 @@ def main_blocks(page: PageArrays) -> np.ndarray:
     path = np.zeros(MAX_DEPTH + 1, np.int64)
     found = _choose_from(page.text, page.blocks, page.boxes, weights, before, path, in_post, chosen)
     return chosen[:found]
+
+
+def hanzi_of_blocks(page: PageArrays, chosen: np.ndarray) -> tuple[int, int]:
+    """Chinese characters of some blocks, and of all that are long and not made of links."""
+    found, readable = _count_hanzi(page.blocks, chosen)
+    return found, readable
 
 
 def text_of_blocks(page: PageArrays, chosen: np.ndarray) -> str:
@@ -345,6 +353,20 @@ def first_heading(page: PageArrays) -> str:
 
 def _text_of_block(page: PageArrays, block: int) -> str:
     return text_of_blocks(page, np.array([block], np.int32)) if block >= 0 else ""
+
+
+@kernel
+def _count_hanzi(blocks, chosen):  # type: ignore[no-untyped-def]
+    found = 0
+    for index in range(len(chosen)):
+        found += blocks[chosen[index], BLOCK_HANZI]
+    readable = 0
+    for block in range(len(blocks)):
+        characters = blocks[block, BLOCK_CHARACTERS]
+        is_of_links = blocks[block, BLOCK_LINK_CHARACTERS] >= LINK_SHARE * characters
+        if characters >= READABLE_CHARACTERS and not is_of_links:
+            readable += blocks[block, BLOCK_HANZI]
+    return found, readable
 
 
 @kernel

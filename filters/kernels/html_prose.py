@@ -66,6 +66,10 @@ def _flat(words: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 
 _FURNITURE, _FURNITURE_STARTS = _flat(FURNITURE_WORDS)
+# Bytes that a word of furniture may have in its first and in its second place: bool (256,).
+_MAY_START, _MAY_FOLLOW = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
+_MAY_START[_FURNITURE[_FURNITURE_STARTS[:-1]]] = True
+_MAY_FOLLOW[_FURNITURE[_FURNITURE_STARTS[:-1] + 1]] = True
 _ENDS, _END_STARTS = _flat(TEASER_ENDS)
 _TAIL, _TAIL_STARTS = _flat(tuple(_TEASER_TAIL))
 
@@ -97,7 +101,9 @@ def is_furniture(text, blocks, block):  # type: ignore[no-untyped-def]
     if blocks[block, BLOCK_CHARACTERS] >= FURNITURE_CHARACTERS:
         return False
     end = blocks[block, BLOCK_END]
-    for place in range(blocks[block, BLOCK_START], end):
+    for place in range(blocks[block, BLOCK_START], end - 1):
+        if not (_MAY_START[text[place]] and _MAY_FOLLOW[text[place + 1]]):
+            continue
         for word in range(len(_FURNITURE_STARTS) - 1):
             first = _FURNITURE_STARTS[word]
             if text[place] == _FURNITURE[first] and _has_at(

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from filters.extraction_libraries import MISSING
+from pangu_settings import UserError
 from pipeline import storage
 from pipeline.documents import (
     BATCH_CHARACTERS,
@@ -186,10 +189,21 @@ class DocumentWriter:
 
 def _settings(recipe: Recipe) -> Any:
     reading = ("name", "format", "text_field", "url_field", "title_field", "text_documents")
+    settings = recipe.extract.model_dump()
+    if recipe.extract.main_text.method == "trafilatura":
+        # Not among the libraries that everybody has; its release changes what it finds.
+        settings["trafilatura"] = _release_of_trafilatura()
     return {
-        "extract": recipe.extract.model_dump(),
+        "extract": settings,
         "sources": [source.model_dump(include=set(reading)) for source in recipe.sources],
     }
+
+
+def _release_of_trafilatura() -> str:
+    try:
+        return version("trafilatura")
+    except PackageNotFoundError as error:
+        raise UserError(MISSING.format(error=error)) from None
 
 
 def _run(run: StageRun) -> Outcome:

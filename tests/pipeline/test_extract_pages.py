@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
+from typing import Any
 
 import pytest
 
+from pangu_settings import UserError
+from pipeline.extract import STAGE
 from pipeline.extract_settings import ExtractSettings
 from pipeline.page_extraction import Dropped, Extracted, PageExtractor, Unreadable
+from pipeline.recipe import Recipe
 from pipeline.record import Record
 
 TEXT = "清晨的渡口还没有人，老船工把缆绳解开，又重新系好。他说水涨的时候船最容易走。" * 4
@@ -115,6 +120,18 @@ def test_a_library_that_crashes_costs_only_the_page(monkeypatch: pytest.MonkeyPa
     assert result.error == "extraction_failed"
     assert "resiliparse" in result.detail
     extractor.close()
+
+
+def test_a_missing_library_is_told_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("pipeline.extract.version", missing)
+    content: dict[str, Any] = {"name": "x", "sources": [{"name": "a", "paths": ["a.warc"]}]}
+    assert STAGE.settings(Recipe.model_validate(content))["extract"]["chinese_prefilter"] == 10
+    content["extract"] = {"main_text": {"method": "trafilatura"}}
+    with pytest.raises(UserError, match="trafilatura is not installed"):
+        STAGE.settings(Recipe.model_validate(content))
 
 
 def _crash(library: str, page: bytes, url: str) -> str:

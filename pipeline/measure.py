@@ -34,6 +34,8 @@ from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
 from pipeline.tables import read_batches, table_path
 
 NAME = "measure"
+# Texts read at a time; a batch ends with its row group, so long ones are no danger.
+ROWS = 2048
 # Texts measured at a time: what is computed on the way stays in the processor's caches.
 SLICE_BYTES = 1 << 20
 PERSONAL = [f"personal_{kind}" for kind in PERSONAL_DATA]
@@ -80,13 +82,15 @@ class MeasurePart:
         schema = measured_schema(measurer)
         output.open_table("signals", schema)
         path = table_path(self.clean_folder, "documents", part.name)
-        for batch in read_batches(path, CLEAN_COLUMNS):
+        for batch in read_batches(path, CLEAN_COLUMNS, ROWS):
             for documents in slices(batch):
-                output.write("signals", self._measure(measurer, documents, schema), schema)
-                size = pc.sum(pc.binary_length(documents.column("text"))).as_py()
-                characters = pc.sum(pc.utf8_length(documents.column("text"))).as_py()
-                output.books.came_in.add(documents.num_rows, characters, size)
-                output.books.kept.add(documents.num_rows, characters, size)
+                signals = self._measure(measurer, documents, schema)
+                output.write("signals", signals, schema)
+                sums = [
+                    pc.sum(signals.column(name)).as_py() for name in ("characters", "text_bytes")
+                ]
+                output.books.came_in.add(signals.num_rows, *sums)
+                output.books.kept.add(signals.num_rows, *sums)
 
     def _measure(
         self, measurer: Measurer, documents: pa.RecordBatch, schema: pa.Schema

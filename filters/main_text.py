@@ -19,11 +19,12 @@ from pydantic import Field
 
 from filters.extraction_libraries import Library, LibraryError, library_text
 from filters.kernels.html_blocks import MAX_BLOCKS, REFRESH, PageArrays, read_page
-from filters.kernels.html_density import hanzi_of_blocks, main_blocks, text_of_blocks
+from filters.kernels.html_density import main_blocks
 from filters.kernels.html_elements import (
     BLOCK_CHARACTERS,
 )
 from filters.kernels.html_prose import weigh_reference
+from filters.kernels.html_reading import hanzi_of_blocks, text_of_blocks
 from filters.kernels.html_text import Block
 from filters.page_title import page_title
 from pangu_settings import Settings

@@ -7,7 +7,7 @@ import re
 from urllib.parse import urlsplit
 
 from filters.kernels.html_blocks import SHARED_TITLE, TITLE_SPAN, PageArrays
-from filters.kernels.html_density import first_heading, title_heading
+from filters.kernels.html_reading import first_heading, title_heading
 
 _CHINESE = re.compile("[㐀-鿿]")
 _SEPARATOR = re.compile(

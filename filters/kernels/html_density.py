@@ -26,18 +26,14 @@ from filters.kernels.compiling import inlined, kernel
 from filters.kernels.html_blocks import Page, PageArrays
 from filters.kernels.html_elements import (
     BLOCK_CHARACTERS,
-    BLOCK_END,
     BLOCK_FLAGS,
-    BLOCK_HANZI,
     BLOCK_LINK_CHARACTERS,
-    BLOCK_START,
     BOX_END,
     BOX_GROUPS,
     BOX_NEXT,
     BOX_SHAPE,
     BOX_START,
     IN_BESIDE,
-    IN_FIRST_HEADING,
     IN_HEADING,
     MAX_DEPTH,
     Box,
@@ -53,8 +49,6 @@ LINK_SHARE = 0.4  # a block with this share of links is not text even amid prose
 MIN_PROSE = 5.0  # prose characters that a main text has at least
 POST_PROSE = 30.0  # prose characters of a box that may be a post of a thread
 POSTS_SHARE = 0.15  # all other posts have this share of the prose of the one found by descending
-HEADING_CHARACTERS = 4  # a shorter heading is no title
-READABLE_CHARACTERS = 15  # a block as long as this may be text
 POST_LEVELS = 8  # how far around the innermost box a post may reach
 
 
@@ -170,21 +164,6 @@ def main_blocks(page: PageArrays) -> np.ndarray:
     path = np.zeros(MAX_DEPTH + 1, np.int64)
     found = _choose_from(page.text, page.blocks, page.boxes, weights, before, path, in_post, chosen)
     return chosen[:found]
-
-
-def hanzi_of_blocks(page: PageArrays, chosen: np.ndarray) -> tuple[int, int]:
-    """Chinese characters of some blocks, and of all that are long and not made of links."""
-    found, readable = _count_hanzi(page.blocks, chosen)
-    return found, readable
-
-
-def text_of_blocks(page: PageArrays, chosen: np.ndarray) -> str:
-    """The texts of blocks, joined by line breaks."""
-    size = np.int64(0)
-    if len(chosen):
-        size = page.blocks[chosen[-1], BLOCK_END] - page.blocks[chosen[0], BLOCK_START]
-    joined = np.empty(int(size) + 1, np.uint8)
-    return bytes(joined[: _join(page.text, page.blocks, chosen, joined)]).decode("utf-8", "replace")
 
 
 @kernel
@@ -324,72 +303,3 @@ def _read(text, blocks, boxes, weights, before, box, post, beside_is_main, in_po
             chosen[count] = block
             count += 1
     return count
-
-
-@kernel
-def _join(text, blocks, chosen, joined):  # type: ignore[no-untyped-def]
-    """Writes the texts of blocks with line breaks between them; returns how many bytes."""
-    size = 0
-    for index in range(len(chosen)):
-        if index > 0:
-            joined[size] = 10
-            size += 1
-        for place in range(blocks[chosen[index], BLOCK_START], blocks[chosen[index], BLOCK_END]):
-            joined[size] = text[place]
-            size += 1
-    return size
-
-
-def title_heading(page: PageArrays, title: str) -> str:
-    """The longest heading (of 4 characters at least) that a title begins with; "" for none."""
-    encoded = np.frombuffer(title.encode(), np.uint8) if title else np.empty(0, np.uint8)
-    return _text_of_block(page, _find_heading(page.text, page.blocks, encoded))
-
-
-def first_heading(page: PageArrays) -> str:
-    """The first `h1`; "" for none."""
-    return _text_of_block(page, _find_first_heading(page.blocks))
-
-
-def _text_of_block(page: PageArrays, block: int) -> str:
-    return text_of_blocks(page, np.array([block], np.int32)) if block >= 0 else ""
-
-
-@kernel
-def _count_hanzi(blocks, chosen):  # type: ignore[no-untyped-def]
-    found = 0
-    for index in range(len(chosen)):
-        found += blocks[chosen[index], BLOCK_HANZI]
-    readable = 0
-    for block in range(len(blocks)):
-        characters = blocks[block, BLOCK_CHARACTERS]
-        is_of_links = blocks[block, BLOCK_LINK_CHARACTERS] >= LINK_SHARE * characters
-        if characters >= READABLE_CHARACTERS and not is_of_links:
-            readable += blocks[block, BLOCK_HANZI]
-    return found, readable
-
-
-@kernel
-def _find_heading(text, blocks, title):  # type: ignore[no-untyped-def]
-    found = -1
-    longest = HEADING_CHARACTERS - 1
-    for block in range(len(blocks)):
-        start = blocks[block, BLOCK_START]
-        size = blocks[block, BLOCK_END] - start
-        characters = blocks[block, BLOCK_CHARACTERS]
-        if blocks[block, BLOCK_FLAGS] & IN_HEADING and characters > longest and size <= len(title):
-            same = 0
-            while same < size and text[start + same] == title[same]:
-                same += 1
-            if same == size:
-                found = block
-                longest = characters
-    return found
-
-
-@kernel
-def _find_first_heading(blocks):  # type: ignore[no-untyped-def]
-    for block in range(len(blocks)):
-        if blocks[block, BLOCK_FLAGS] & IN_FIRST_HEADING:
-            return block
-    return -1

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from filters.encoding import decode_page
 from filters.kernels.html_blocks import Page, nesting, read_page, read_page_reference
-from filters.kernels.html_density import main_blocks, main_blocks_reference, text_of_blocks
+from filters.kernels.html_density import main_blocks, main_blocks_reference
 from filters.kernels.html_elements import IN_BESIDE, IN_HEADING, MAX_DEPTH
+from filters.kernels.html_reading import text_of_blocks
 
 FOLDER = Path(os.environ.get("PANGU_SHARED_DATA", "")) / "web"
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from html_soup import SOUP
 from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.kernels.html_blocks import read_page
-from filters.kernels.html_density import (
+from filters.kernels.html_density import LINK_SHARE, main_blocks, main_blocks_reference
+from filters.kernels.html_elements import IN_FIRST_HEADING, IN_HEADING
+from filters.kernels.html_prose import is_furniture_reference, weigh_reference
+from filters.kernels.html_reading import (
+    READABLE_CHARACTERS,
     first_heading,
-    main_blocks,
-    main_blocks_reference,
+    hanzi_of_blocks,
     text_of_blocks,
     title_heading,
 )
-from filters.kernels.html_prose import is_furniture_reference, weigh_reference
 from filters.kernels.html_text import Block
 
 FIRST = "白石渡老桥经过两年修缮，昨天上午重新开放，许多老人一早就来到桥头等候。"
@@ -93,3 +96,23 @@ def test_heading_that_the_title_begins_with() -> None:
     assert title_heading(arrays, "") == ""
     assert first_heading(arrays) == "老桥"
     assert first_heading(read_page(b"<h2>x</h2>")) == ""
+
+
+@given(SOUP, st.sampled_from(["一二三四五", "这是一句话，有两个标点。", ""]))
+def test_what_is_read_off_the_blocks(source: str, title: str) -> None:
+    arrays = read_page(source.encode())
+    blocks = arrays.to_page().blocks
+    chosen_blocks = main_blocks(arrays)
+    readable = [
+        block.hanzi
+        for block in blocks
+        if block.characters >= READABLE_CHARACTERS
+        and block.link_characters < LINK_SHARE * block.characters
+    ]
+    found = sum(blocks[index].hanzi for index in chosen_blocks)
+    assert hanzi_of_blocks(arrays, chosen_blocks) == (found, sum(readable))
+    headings = [block.text for block in blocks if block.flags & IN_HEADING]
+    repeated = [text for text in headings if len(text) >= 4 and title.startswith(text)]
+    assert title_heading(arrays, title) == max(repeated, key=len, default="")
+    firsts = [block.text for block in blocks if block.flags & IN_FIRST_HEADING]
+    assert first_heading(arrays) == next(iter(firsts), "")

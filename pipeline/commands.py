@@ -181,8 +181,12 @@ def status(run_path: str) -> None:
 @click.argument("run_path", metavar="RUN")
 @click.argument("document", metavar="ID")
 @click.option("--characters", default=500, type=click.IntRange(0), help="Text to show.")
-def inspect(run_path: str, document: str, characters: int) -> None:
+@click.option("--compare", default="", metavar="ID", help="Document to compare the text with.")
+def inspect(run_path: str, document: str, characters: int, compare: str) -> None:
     """Show the life of one document of RUN: ID is an id, the start of one, or a URL.
+
+    Of a document that has duplicates, the members of its cluster are shown, and in what its text
+    differs from that of the one that stays (of that one: from the text that it resembles least).
 
     \b
     Example:
@@ -191,7 +195,7 @@ def inspect(run_path: str, document: str, characters: int) -> None:
     from pipeline.inspect import describe
     from pipeline.run_directory import RunDirectory
 
-    for line in describe(RunDirectory(run_path), document, characters):
+    for line in describe(RunDirectory(run_path), document, characters, compare):
         click.echo(line)
 
 

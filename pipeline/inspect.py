@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from filters.rules import Rule, explain_rule
 from pangu_settings import UserError
 from pipeline import storage
+from pipeline.cluster_view import compared_with, describe_cluster, differences
 from pipeline.documents import ORIGIN
 from pipeline.recipe import recipe_of_run
 from pipeline.run_directory import RunDirectory
@@ -19,7 +20,6 @@ from pipeline.tables import read_rows, read_table, table_path
 from pipeline.terminal import one_line
 
 SHORTEST_PREFIX = 6
-MEMBERS_SHOWN = 10
 TITLE_CHARACTERS = 200
 # Columns of the signals table that say which document it is; all others but keys are signals.
 _NOT_MEASURED = {*(field.name for field in ORIGIN), "text_bytes"}
@@ -68,13 +68,17 @@ def find_document(run: RunDirectory, wanted: str) -> Place:
     return found[0]
 
 
-def describe(run: RunDirectory, wanted: str, characters: int = 500) -> Iterator[str]:
+def describe(
+    run: RunDirectory, wanted: str, characters: int = 500, compare: str = ""
+) -> Iterator[str]:
     """Yields the lines that `pangu inspect` prints.
 
     Args:
       run: the run directory.
       wanted: id, start of an id, or URL.
       characters: how much of the text to show.
+      compare: id, start of an id, or URL of a document to compare the text with; by default one of
+        the same cluster, where there is one.
 
     Raises:
       UserError: see find_document.
@@ -113,9 +117,11 @@ def describe(run: RunDirectory, wanted: str, characters: int = 500) -> Iterator[
         merge = _row(
             table_path(run.current_folder("deduplicate"), "verdicts", place.part), place.row
         )
-        yield from _cluster(run, merge)
+        for index, line in enumerate(describe_cluster(run, merge)):
+            yield f"{'deduplicate' if index == 0 else '':<13}{line}"
         if merge["kept"]:
             yield from _placement(run, place)
+        yield from _differences(run, merge, cleaned["text"], compare)
     yield "text"
     text = cleaned["text"]
     yield from (f"  {one_line(line, characters)}" for line in text[:characters].splitlines())
@@ -149,31 +155,18 @@ def _measurement(name: str, value: Any, rules: dict[str, Rule]) -> str:
     return f"{name:<30}{shown:>10}" + (f"   dropped where {limits}" if limits else "")
 
 
-def _cluster(run: RunDirectory, merge: dict[str, Any]) -> Iterator[str]:
-    if merge["cluster_size"] == 1:
-        yield "deduplicate  unique"
+def _differences(run: RunDirectory, merge: dict[str, Any], text: str, other: str) -> Iterator[str]:
+    """Yields in what the text differs from another one, by default of a member of the cluster."""
+    compared = find_document(run, other).id if other else compared_with(run, merge)
+    if compared is None or compared == merge["id"]:
         return
-    others = [m for m in _cluster_members(run, merge["cluster_id"]) if m["id"] != merge["id"]]
-    if merge["merged_into"]:
-        yield (
-            f"deduplicate  merged into {merge['merged_into']} ({merge['kind']}); "
-            f"{merge['cluster_size']} documents in the cluster"
-        )
-    else:
-        yield f"deduplicate  kept as the best of {merge['cluster_size']} duplicates"
-    for member in others[:MEMBERS_SHOWN]:
-        yield f"{'':<13}{member['id']} {member['kind'] or 'kept'}"
-    if len(others) > MEMBERS_SHOWN:
-        yield f"{'':<13}… {len(others) - MEMBERS_SHOWN} more"
-
-
-def _cluster_members(run: RunDirectory, cluster: str) -> list[dict[str, Any]]:
-    folder = storage.join(run.current_folder("deduplicate"), "clusters")
-    members: list[dict[str, Any]] = []
-    for name in storage.list_files(folder, ".parquet"):
-        of_cluster = pc.field("cluster_id") == cluster
-        members += read_table(storage.join(folder, name), where=of_cluster).to_pylist()
-    return members
+    place = find_document(run, compared)
+    if place.table == "dropped":
+        raise UserError(f"{place.id}: the stage extract dropped it, so it has no text to compare")
+    path = table_path(run.current_folder("clean"), "documents", place.part)
+    yield f"differences  - of this text, + of {place.id}"
+    for line in differences(text, _row(path, place.row)["text"]):
+        yield f"  {line}"
 
 
 def _placement(run: RunDirectory, place: Place) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What is done to one page or one column of numbers: pure functions, no files, no Beam.
 
 In the order of the road: bytes to characters (`encoding`), a page to its main text (`main_text`,
-on the blocks of `page_blocks`), cleaning (`clean`, with `traditional` and `navigation`), numbers
+with `page_title`), cleaning (`clean`, with `traditional` and `navigation`), numbers
 about a text (`signals`, with `word_lists`), limits on them (`rules`, `presets`). What finds
 near-duplicates (`minhash`, `duplicates`) is imported by module: it loads SciPy.
 """

@@ -241,12 +241,14 @@ class Cleaner:
         if settings.navigation:
             kinds = possible_kinds_of_lines(batch, TRIGGERS)
             numbers = np.flatnonzero(kinds)
-            for line, possible in zip(numbers.tolist(), kinds[numbers].tolist(), strict=True):
-                text = batch.text(line)
-                if rule := first_rule(text, possible):
-                    reasons[line] = _CODES[rule]
-                elif possible & MENU_KINDS:
-                    is_word[line] = is_menu_word(text)
+            # A few at a time: a Python integer is five times as large as one of an array.
+            for some in np.array_split(numbers, len(numbers) // _LINES_AT_A_TIME + 1):
+                for line, possible in zip(some.tolist(), kinds[some].tolist(), strict=True):
+                    text = batch.text(line)
+                    if rule := first_rule(text, possible):
+                        reasons[line] = _CODES[rule]
+                    elif possible & MENU_KINDS:
+                        is_word[line] = is_menu_word(text)
         reasons[(lengths == 0) | (settings.symbols & ~lines.has_word)] = _CODES[SYMBOLS]
         repeated = repeated_lines(lines, reasons == KEPT, self._repeats)
         for found in (PARAGRAPH, SHORT):
@@ -258,6 +260,7 @@ class Cleaner:
 
 # Reasons as small numbers, in the order of REMOVAL_REASONS.
 KEPT = -1
+_LINES_AT_A_TIME = 1 << 16
 _CODES = {reason: code for code, reason in enumerate(REMOVAL_REASONS)}
 _REPEATED = {PARAGRAPH: DUPLICATE_PARAGRAPH, SHORT: REPEATED_SHORT_LINE}
 

@@ -145,7 +145,7 @@ class Members:
     """Documents that may be duplicates of each other, as columns of equal length.
 
     Attributes:
-      ids: fixed-width bytes.
+      ids: numbers or fixed-width bytes; only their order counts.
       quality: float.
       lengths: int, characters.
       sources: int, place of the document's source in the recipe.

@@ -107,7 +107,9 @@ class AssemblePart:
                     "stage": "deduplicate" if merged else "decide",
                     "verdict": "merged" if merged else "dropped",
                     "rule": merge["kind"] if merged else verdict["rule"],
-                    "value": "" if merged else self._shown(verdict["rule"], verdict["value"]),
+                    "value": _similarity(merge)
+                    if merged
+                    else self._shown(verdict["rule"], verdict["value"]),
                     "limit": "" if merged else self._shown(verdict["rule"], verdict["limit"]),
                     "merged_into": merge["merged_into"],
                     "characters": verdict["characters"],
@@ -119,6 +121,11 @@ class AssemblePart:
 
     def _shown(self, rule: str, value: str) -> str:
         return f"{self.rule_signals[rule]} {value}"
+
+
+def _similarity(merge: Mapping[str, Any]) -> str:
+    """How similar a merged document is to the one that stays, where that was computed."""
+    return "" if merge["similarity"] is None else f"similarity {merge['similarity']:.3f}"
 
 
 def mixture(

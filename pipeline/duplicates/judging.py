@@ -13,6 +13,7 @@ from filters.duplicate_settings import Deduplicate
 from filters.duplicates import Members, Similarities, judge, similar_pairs
 from filters.kernels.shingle_sets import PackedSets, agreement_of, jaccard_of
 from pipeline import storage
+from pipeline.duplicates.candidates import fixed_width
 from pipeline.duplicates.members import MEMBER, table_of_block
 from pipeline.duplicates.row_files import RowFiles
 from pipeline.parts import Part, PartOutput
@@ -124,29 +125,32 @@ def _tables(folder: str, block: int) -> list[str]:
 
 def _members(table: pa.Table) -> Members:
     """The columns of a block, with texts numbered so that those of one component are neighbours."""
-    components = np.asarray(table.column("component"))
-    hashes = np.array(table.column("content_hash").to_pylist(), "S16")
-    # Trailing NUL bytes are cut off a fixed-width string, but from equal hashes equally many.
-    order = np.lexsort((hashes, components))
+    hashes = fixed_width(table.column("content_hash").combine_chunks(), 16)
+    text_of = np.column_stack([np.asarray(table.column("component")), hashes])
+    order = np.lexsort(text_of.T[::-1])
     is_new = np.ones(len(order), np.bool_)
-    is_new[1:] = (hashes[order][1:] != hashes[order][:-1]) | (
-        components[order][1:] != components[order][:-1]
-    )
+    is_new[1:] = (text_of[order][1:] != text_of[order][:-1]).any(axis=1)
     texts = np.empty(len(order), np.int64)
     texts[order] = np.cumsum(is_new) - 1
-    pages = np.array(table.column("page").to_pylist(), object)
-    _, addresses = np.unique(pages.astype(str), return_inverse=True)
-    captured = table.column("captured_at").fill_null(-(1 << 62))
+    pages = table.column("page").combine_chunks()
+    addresses = np.asarray(pages.dictionary_encode().indices)
     return Members(
-        ids=np.array([name.encode() for name in table.column("id").to_pylist()]),
+        ids=_ranks(table.column("id")),
         quality=np.asarray(table.column("quality")),
         lengths=np.asarray(table.column("characters")),
         sources=np.asarray(table.column("source")),
-        captured=np.asarray(captured),
+        captured=np.asarray(table.column("captured_at").fill_null(-(1 << 62))),
         texts=texts,
-        addresses=np.where(pages == "", -1, addresses),
+        addresses=np.where(np.asarray(pc.equal(pages, "")), -1, addresses),
         has_shingles=np.asarray(table.column("compared")),
     )
+
+
+def _ranks(column: pa.ChunkedArray) -> np.ndarray:
+    """int64 (rows,): the place of each string among all, sorted by their bytes."""
+    ranks = np.empty(len(column), np.int64)
+    ranks[np.asarray(pc.sort_indices(column)).astype(np.int64)] = np.arange(len(column))
+    return ranks
 
 
 class TextHashes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from filters.duplicate_settings import NearDuplicates
+from filters.duplicates import explain as explain_duplicates
 from pipeline.recipe import Recipe, Source
 from pipeline.report.gather import ReportInput, shorten
 from pipeline.report.render import condition, mixture_rows, plain_facts
@@ -14,8 +16,8 @@ KNOWN_GAPS = (
     "Names, telephone numbers and addresses of persons are not removed.",
     "The licence of each page is not determined; addresses are kept so that owners' wishes can "
     "be met.",
-    "Near-duplicates are found by MinHash, which misses some and rarely merges documents that "
-    "only share long passages.",
+    "Near-duplicates are found by MinHash, which misses some of those that are barely similar "
+    "enough.",
     "Overlap with evaluation sets is not removed.",
     "Advertisements and sensitive pages are recognised by phrases; quotations and news about the "
     "same subjects may be dropped with them.",
@@ -109,19 +111,20 @@ def _sources_with(recipe: Recipe, rule: str) -> list[str]:
     return [source.name for source in recipe.sources if rule in recipe.rules_of(source)]
 
 
-def _deduplication(run: ReportInput) -> str:
-    settings = run.recipe.deduplicate
-    near = settings.near
-    method = (
+def _minhash(near: NearDuplicates) -> str:
+    return (
         f"MinHash over {near.shingle} characters, {near.bands} bands of {near.rows} rows, "
         f"seed {near.seed}"
     )
+
+
+def _deduplication(run: ReportInput) -> str:
+    settings = run.recipe.deduplicate
     merged = sum(reason.documents for reason in run.reasons if reason.verdict == "merged")
     return _list(
         [
-            f"exact: {'content hash of the cleaned text' if settings.exact else 'off'}",
-            f"near: {method if near.enabled else 'off'}",
-            "survivor: the document of the best quality, then of the smallest id",
+            *(line.strip() for line in explain_duplicates(settings)),
+            *([_minhash(settings.near)] if settings.near.enabled else []),
             f"clusters: {sum(clusters for _, _, clusters, _ in run.clusters.by_size):,}",
             f"documents merged: {merged:,}",
         ]

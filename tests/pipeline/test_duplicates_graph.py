@@ -35,7 +35,7 @@ def on_disk(edges: list[tuple[int, int]], span: int, memory: int) -> list[tuple[
 
 
 @given(EDGES, st.integers(4, 80), st.sampled_from([1, 200, 100_000]))
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_both_ways_equal_the_reference(
     edges: list[tuple[int, int]], span: int, memory: int
 ) -> None:
@@ -54,7 +54,7 @@ def test_a_long_chain_on_disk(span: int) -> None:
 
 
 @given(EDGES, EDGES, st.sampled_from([64, 640, 100_000]))
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_table_of_nodes_does_not_depend_on_memory(
     links: list[tuple[int, int]], pairs: list[tuple[int, int]], memory: int
 ) -> None:

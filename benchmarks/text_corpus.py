@@ -113,6 +113,7 @@ class Crawl:
 
     def write(self, folder: Path, files: int) -> list[Path]:
         """Writes the pages into so many WARC files, in turn."""
+        folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"crawl-{number:02}.warc.gz" for number in range(files)]
         for number, path in enumerate(paths):
             with path.open("wb") as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cProfile
 import json
+import math
 import os
 import pstats
 import resource
@@ -22,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.text_corpus import Crawl
 
 FILES = 8
+# Of HTML, so that starting up is little beside it; a smaller crawl is taken several times.
+MEGABYTES = 400
 ROUNDS = 2
 LAST = "decide"
 # Built-in types whose methods are Python at work, not a library.
@@ -32,10 +35,13 @@ SHOWN = 12
 def print_run(crawl: Crawl) -> None:
     """Runs a recipe over the pages in processes of their own and prints what came out."""
     folder = Path(tempfile.mkdtemp(prefix="pangu-benchmark-run-"))
-    files = crawl.write(folder, FILES)
+    few = crawl.first(1).write(folder / "one", 1)
+    times = math.ceil(MEGABYTES / crawl.megabytes)
+    crawl = Crawl(crawl.pages * times)
+    files = crawl.write(folder / "all", FILES)
     one, two = ([_child(folder, files, workers=w) for _ in range(ROUNDS)] for w in (1, 2))
     fastest = [min(run["wall"] for run in runs) for runs in (one, two)]
-    print(f"\nA run up to the verdicts over {len(crawl):,} pages, {crawl.megabytes:.0f} MB:\n")
+    print(f"\n{len(crawl):,} pages ({times} × those given), {crawl.megabytes:.0f} MB:\n")
     print("| | 1 worker | 2 workers |\n|---|---:|---:|")
     print(f"| seconds | {fastest[0]:.1f} | {fastest[1]:.1f} |")
     speeds = [crawl.megabytes / seconds for seconds in fastest]
@@ -45,7 +51,7 @@ def print_run(crawl: Crawl) -> None:
     peaks = [max(run["peak"] for run in runs) for runs in (one, two)]
     print(f"| peak memory of a process, MB | {peaks[0]} | {peaks[1]} |")
 
-    shares = _child(folder, files, profile=True)["shares"]
+    shares = _child(folder, files, profile=min(run["cpu"] for run in one))["shares"]
     print("\n| where a run's CPU time goes | share |\n|---|---:|")
     for name, share in shares["rooms"].items():
         print(f"| {name} | {share:.1%} |")
@@ -53,7 +59,6 @@ def print_run(crawl: Crawl) -> None:
     for name, share in shares["functions"]:
         print(f"- {share:.1%} {name}")
 
-    few = crawl.first(1).write(folder, 1)
     warm = _child(folder, few)
     empty = tempfile.mkdtemp(prefix="pangu-benchmark-kernels-")
     cold = _child(folder, few, environment={"NUMBA_CACHE_DIR": empty})
@@ -67,11 +72,15 @@ def _child(
     folder: Path,
     files: list[Path],
     workers: int = 1,
-    profile: bool = False,
+    profile: float = 0,
     environment: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Runs this file in a process of its own; returns what it prints."""
-    arguments = [str(workers), str(int(profile)), tempfile.mkdtemp(dir=folder), *map(str, files)]
+    """Runs this file in a process of its own; returns what it prints.
+
+    Args:
+      profile: CPU seconds that the same run took without a profiler; 0 not to profile.
+    """
+    arguments = [str(workers), str(profile), tempfile.mkdtemp(dir=folder), *map(str, files)]
     done = subprocess.run(
         [sys.executable, __file__, *arguments],
         env={**os.environ, **(environment or {})},
@@ -83,7 +92,7 @@ def _child(
     return found
 
 
-def _run(workers: int, profile: bool, folder: Path, files: list[str]) -> dict[str, Any]:
+def _run(workers: int, profile: float, folder: Path, files: list[str]) -> dict[str, Any]:
     start = time.process_time()
     from pipeline.execution import Execution
     from pipeline.recipe import load_recipe
@@ -113,13 +122,14 @@ def _run(workers: int, profile: bool, folder: Path, files: list[str]) -> dict[st
     execute(plan, execution, _Silent())
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     execution.close()
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu += children.ru_utime + children.ru_stime
     peaks = [
         resource.getrusage(who).ru_maxrss // 1024
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     ]
-    cpu += execution.worker_seconds
     result = {"import": imported, "wall": wall, "cpu": cpu, "peak": max(peaks)}
-    return {**result, "shares": _shares(profilers)} if profile else result
+    return {**result, "shares": _shares(profilers, cpu - profile)} if profile else result
 
 
 class _Silent:
@@ -130,15 +140,27 @@ class _Silent:
     def stage_ends(self, stage: str, manifest: object) -> None: ...
 
 
-def _shares(profilers: list[cProfile.Profile]) -> dict[str, Any]:
-    """Own time of functions by room. A profiler makes Python look slower than it is, so the share
-    of kernels and libraries is really larger. Importing is left out."""
+def _shares(profilers: list[cProfile.Profile], overhead: float) -> dict[str, Any]:
+    """Own time of functions by room, importing left out.
+
+    Args:
+      overhead: seconds that the profilers cost. Each call cost the same, half of it in the caller
+        and half in the called, and that is taken off again.
+    """
+    profiled: dict[Any, Any] = pstats.Stats(*profilers).stats  # type: ignore[attr-defined]
+    calls: Counter[Any] = Counter()
+    for function, (_, count, _, _, callers) in profiled.items():
+        calls[function] += count
+        for caller, (_, made, _, _) in callers.items():
+            calls[caller] += made
+    each = overhead / sum(calls.values())
     rooms: Counter[str] = Counter()
     functions: Counter[str] = Counter()
-    profiled: dict[Any, Any] = pstats.Stats(*profilers).stats  # type: ignore[attr-defined]
-    for (file, line, name), (_, _, own, _, _) in profiled.items():
+    for function, (_, _, time_in_it, _, _) in profiled.items():
+        file, line, name = function
         if "importlib" in file:
             continue
+        own = max(0.0, time_in_it - each * calls[function])
         room = _room(file, name)
         rooms[room] += own
         if room not in ("kernels", "libraries"):
@@ -166,4 +188,4 @@ def _room(file: str, name: str) -> str:
 
 if __name__ == "__main__":
     _workers, _profile, _folder, *_files = sys.argv[1:]
-    print(json.dumps(_run(int(_workers), _profile == "1", Path(_folder), _files)))
+    print(json.dumps(_run(int(_workers), float(_profile), Path(_folder), _files)))

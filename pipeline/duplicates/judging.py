@@ -12,12 +12,13 @@ import pyarrow.compute as pc
 from filters.duplicate_settings import Deduplicate
 from filters.duplicates import Members, Similarities, judge, similar_pairs
 from filters.kernels.shingle_sets import PackedSets, agreement_of, jaccard_of
+from pangu_settings import UserError
 from pipeline import storage
 from pipeline.duplicates.candidates import fixed_width
-from pipeline.duplicates.members import MEMBER, table_of_block
+from pipeline.duplicates.members import MEMBER, MEMBER_BYTES, PAIR_BYTES, table_of_block
 from pipeline.duplicates.row_files import RowFiles
 from pipeline.parts import Part, PartOutput
-from pipeline.tables import read_batches, read_table
+from pipeline.tables import read_batches, read_table, row_count
 
 STEP = "blocks"
 RESULTS = "results"
@@ -69,6 +70,7 @@ class JudgeBlock:
         tables = _tables(self.folder, block)
         if not tables:
             return
+        self._check_size(block, sum(map(row_count, tables)))
         table = pa.concat_tables([read_table(path, _COLUMNS) for path in tables])
         table = table.sort_by("ordinal")
         ordinals = np.asarray(table.column("ordinal"))
@@ -95,6 +97,16 @@ class JudgeBlock:
             pa.array(sizes, pa.int32()),
         ]
         output.write(RESULTS, pa.RecordBatch.from_arrays(arrays, schema=RESULT), RESULT)
+
+    def _check_size(self, block: int, documents: int) -> None:
+        pairs = self.pairs.rows.get(block, 0) + self.buckets.rows.get(block, 0)
+        needed = documents * MEMBER_BYTES + pairs * PAIR_BYTES
+        if needed > self.settings.memory:
+            raise UserError(
+                f"deduplicate.memory: {self.settings.memory:,} bytes are too few for "
+                f"{documents:,} documents that share keys with each other; set it to {needed:,} or "
+                "more, or ask for fewer bands or more rows"
+            )
 
     def _pairs(self, block: int, ordinals: np.ndarray, texts: np.ndarray) -> np.ndarray:
         """The block's candidates as pairs of texts, each once: int64 (pairs, 2)."""

@@ -147,13 +147,18 @@ class GatherMembers:
     def _columns(self, part: Part, places: np.ndarray) -> dict[str, pa.Array]:
         rows = pa.array(places)
         verdicts = self.inputs.verdicts(part, ["id", "quality", "characters"]).take(rows)
-        signals = pa.Table.from_batches(list(self.inputs.signals(part, ["content_hash"])))
+        hashes = []
+        first = 0
+        for batch in self.inputs.signals(part, ["content_hash"]):
+            low, high = np.searchsorted(places, [first, first + batch.num_rows])
+            hashes.append(batch.column(0).take(pa.array(places[low:high] - first)))
+            first += batch.num_rows
         source = self.inputs.sources.index(part.source)
         return {
             "id": verdicts.column("id").combine_chunks(),
             "quality": verdicts.column("quality").combine_chunks(),
             "characters": verdicts.column("characters").combine_chunks(),
-            "content_hash": signals.take(rows).column(0).combine_chunks(),
+            "content_hash": pa.concat_arrays(hashes),
             "source": pa.array(np.full(len(places), source), pa.int32()),
         }
 

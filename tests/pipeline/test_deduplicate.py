@@ -12,6 +12,7 @@ from document_tables import Document, Tables, write_tables
 
 from filters.duplicate_settings import Deduplicate
 from filters.minhash import MinHash
+from pangu_settings import UserError
 from pipeline import deduplicate
 from pipeline.deduplicate import MergePart
 from pipeline.execution import Execution
@@ -302,6 +303,13 @@ def test_another_budget_starts_anew(tmp_path: Path, expected: Results) -> None:
     small = Deduplicate.model_validate({"memory": 1 << 16})
     assert tables.results(small, tmp_path / "work") == expected
     assert tables.results(SETTINGS, tmp_path / "work") == expected
+
+
+def test_too_little_memory_for_one_component_is_answered(tmp_path: Path) -> None:
+    settings = Deduplicate.model_validate({"memory": 1 << 16})
+    documents = [Document(f"d{number:04d}", "同一篇文章的许多副本") for number in range(500)]
+    with pytest.raises(UserError, match=r"deduplicate\.memory: 65,536 bytes .* 500 documents"):
+        results(tmp_path, documents, settings)
 
 
 def test_books_and_tables_of_a_part(tmp_path: Path) -> None:

@@ -19,10 +19,11 @@ from filters.duplicate_settings import Deduplicate
 from filters.duplicates import EXACT, NEAR, URL
 from pipeline import storage
 from pipeline.duplicates import candidates, judging, members
-from pipeline.duplicates.candidates import BUCKETS, LINKS, PAIRS, KeyReader, find_candidates
+from pipeline.duplicates.candidates import BUCKETS, LINKS, PAIRS, find_candidates
 from pipeline.duplicates.graph import write_nodes
 from pipeline.duplicates.inputs import Inputs, NumberedPart
 from pipeline.duplicates.judging import RESULTS, JudgeBlock, part_of_block
+from pipeline.duplicates.keys import KeyReader
 from pipeline.duplicates.members import GatherMembers, count_blocks, route
 from pipeline.execution import LOCAL_RUNNER, Execution
 from pipeline.parts import Part, PartOutput

@@ -1,8 +1,8 @@
 """The steps of deduplication, at any size: keys are compared, never texts moved.
 
-`inputs` numbers the documents and reads their columns; `candidates` finds documents that share a
-key; `graph` connects them and divides them into blocks that nothing crosses; `members` gathers what
-is needed of each block's documents; `judging` checks the candidates of a block and chooses who
-stays. `row_files` keeps rows of integers on disk where they would not fit into memory. The stage
-itself, `pipeline.deduplicate`, runs them in this order.
+`inputs` numbers the documents and reads their columns, `keys` their keys; `candidates` finds those
+that share a key; `graph` connects them; `members` divides them into blocks that no connection
+crosses, and gathers what is needed of each document; `judging` checks the candidates of a block and
+chooses who stays. `row_files` keeps rows of integers on disk where they would not fit into memory.
+The stage itself, `pipeline.deduplicate`, runs them in this order.
 """

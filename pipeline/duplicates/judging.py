@@ -14,7 +14,7 @@ from filters.duplicates import Members, Similarities, judge, similar_pairs
 from filters.kernels.shingle_sets import PackedSets, agreement_of, jaccard_of
 from pangu_settings import UserError
 from pipeline import storage
-from pipeline.duplicates.candidates import fixed_width
+from pipeline.duplicates.keys import fixed_width
 from pipeline.duplicates.members import MEMBER, MEMBER_BYTES, PAIR_BYTES, table_of_block
 from pipeline.duplicates.row_files import RowFiles
 from pipeline.parts import Part, PartOutput

@@ -21,9 +21,10 @@ from filters.kernels.shingle_sets import distinct
 from filters.kernels.text_batch import TextBatch
 from filters.minhash import MinHash
 from pipeline import storage
-from pipeline.duplicates.candidates import captured_pages, read_bucket_members, read_edges
+from pipeline.duplicates.candidates import read_bucket_members, read_edges
 from pipeline.duplicates.graph import Nodes
 from pipeline.duplicates.inputs import Inputs, NumberedPart
+from pipeline.duplicates.keys import captured_pages
 from pipeline.duplicates.row_files import RowFiles
 from pipeline.measure import slices
 from pipeline.parts import Part, PartOutput

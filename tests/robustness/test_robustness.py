@@ -33,7 +33,8 @@ FATES = {
     **dict.fromkeys(("nothing", "one space", "mark of UTF-8", "end tags"), "no_main_text"),
     **dict.fromkeys(("NUL", "byte FF", "surrogate", "half a character"), "undecodable"),
     **dict.fromkeys(("UTF-16", "UTF-32", "surrogates in text", "absurd entities"), "kept"),
-    **dict.fromkeys(("tail cut in a character", "one long line", "one long sentence"), "kept"),
+    **dict.fromkeys(("tail cut in a character", "one long line"), "kept"),
+    "one long sentence": "repeated_sentences",
 }
 
 

@@ -21,7 +21,7 @@ from filters.kernels.folding import (
     fold_text,
 )
 from filters.kernels.text_batch import TextBatch
-from filters.traditional import simplify_character
+from filters.traditional import simplified_characters
 
 # Characters beyond have no other form, but for the compatibility hanzi.
 _RANGES = (range(0x20000), range(0x2F800, 0x2FA20))
@@ -49,16 +49,20 @@ def folded_lines(text: str) -> list[str]:
 @cache
 def folding() -> Folding:
     """What each character becomes; one whose form would be longer than MOST_CHARACTERS stays."""
-    replacements = {}
-    for code in (code for codes in _RANGES for code in codes):
-        character = chr(code)
-        form = _simplified(unicodedata.normalize("NFKC", character))
-        # Once more, for forms that have another form themselves; lower case of İ is two.
-        form = _simplified(unicodedata.normalize("NFKC", form))
-        if form != character and len(form) <= MOST_CHARACTERS:
-            replacements[character] = form
-    return Folding(replacements)
+    characters = [chr(code) for codes in _RANGES for code in codes if code != ord("\n")]
+    # All at once, one a line, which is many times faster. A line break keeps neighbours apart.
+    forms = "\n".join(characters)
+    # Once more, for forms that have another form themselves; lower case of İ is two.
+    for _ in range(2):
+        forms = _simplified(unicodedata.normalize("NFKC", forms)).lower()
+    return Folding(
+        {
+            character: form
+            for character, form in zip(characters, forms.split("\n"), strict=True)
+            if form != character and len(form) <= MOST_CHARACTERS
+        }
+    )
 
 
 def _simplified(text: str) -> str:
-    return "".join(simplify_character(character) for character in text).lower()
+    return text.translate({ord(old): new for old, new in simplified_characters().items()})

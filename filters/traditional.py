@@ -44,19 +44,23 @@ def _entries(name: str) -> dict[str, str]:
 
 
 @cache
+def simplified_characters() -> dict[str, str]:
+    """What a character becomes where it is not part of a phrase, for those that change."""
+    entries = dictionary()
+    compatible = {
+        key: entries.characters.get(new, new) for key, new in entries.compatibility.items()
+    }
+    return {
+        character: new
+        for character, new in (entries.characters | compatible).items()
+        if new != character
+    }
+
+
+@cache
 def traditional_characters() -> frozenset[str]:
     """Characters that a simplified text does not have, as OpenCC's dictionaries have it."""
-    entries = dictionary()
-    known = [*entries.compatibility, *entries.characters]
-    changed = {character for character in known if simplify_character(character) != character}
-    return frozenset(changed - _IN_BOTH_WRITINGS)
-
-
-def simplify_character(character: str) -> str:
-    """What one character becomes where it is not part of a phrase."""
-    entries = dictionary()
-    character = entries.compatibility.get(character, character)
-    return entries.characters.get(character, character)
+    return frozenset(simplified_characters()) - _IN_BOTH_WRITINGS
 
 
 def is_traditional(text: str) -> bool:

@@ -8,7 +8,6 @@ punctuation, character width or traditional writing are found. Permutations are 
 
 from __future__ import annotations
 
-import datasketch
 import numpy as np
 
 from filters.folding import folded_lines
@@ -37,10 +36,11 @@ class MinHash:
         self.shingle = shingle
         self.bands = bands
         self.rows = rows
-        reference = datasketch.MinHash(bands * rows, seed, scheme="affine32")
-        self._factors, self._offsets = (
-            np.asarray(row, np.uint32) for row in reference.permutations
-        )
+        # As datasketch draws them; tests compare. Its import would cost every worker 0.3 s.
+        generator = np.random.RandomState(seed)
+        odd = generator.randint(0, 1 << 31, bands * rows, np.uint32) * np.uint32(2) + np.uint32(1)
+        self._factors: np.ndarray = odd
+        self._offsets: np.ndarray = generator.randint(0, 1 << 32, bands * rows, np.uint32)
 
     def shingle_hashes(self, text: str) -> list[int]:
         """A 32-bit hash of every shingle of a text, in their order; a repeated one comes again."""

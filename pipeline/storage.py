@@ -136,7 +136,12 @@ def glob(pattern: str) -> list[str]:
     if not any(character in pattern for character in "*?["):
         return [pattern] if filesystem.isfile(name) else []
     found = filesystem.glob(name, detail=True)
-    files = (path for path, entry in found.items() if entry["type"] == "file")
+    files = [
+        path
+        for path, entry in found.items()
+        # A symbolic link is listed as a link, whatever it leads to.
+        if entry["type"] == "file" or (entry["type"] != "directory" and filesystem.isfile(path))
+    ]
     if not protocol or isinstance(filesystem, LocalFileSystem):
         return sorted(files)
     return sorted(path if "://" in path else protocol + path.lstrip("/") for path in files)

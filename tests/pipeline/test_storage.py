@@ -76,3 +76,12 @@ def test_glob_finds_files_only_and_keeps_order(tmp_path: Path) -> None:
     (tmp_path / "d.txt").mkdir()
     assert storage.glob(f"{tmp_path}/*.txt") == [f"{tmp_path}/a.txt", f"{tmp_path}/b.txt"]
     assert storage.glob(f"{tmp_path}/none") == []
+
+
+def test_a_pattern_finds_files_through_symbolic_links(tmp_path: Path) -> None:
+    (tmp_path / "crawl.warc").write_bytes(b"WARC/1.1")
+    (tmp_path / "link.warc").symlink_to(tmp_path / "crawl.warc")
+    (tmp_path / "broken.warc").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder.warc").mkdir()
+    found = storage.glob(f"{tmp_path}/*.warc")
+    assert found == [str(tmp_path / "crawl.warc"), str(tmp_path / "link.warc")]

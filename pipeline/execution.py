@@ -32,7 +32,7 @@ LOCAL_RUNNER = "FnApiRunner"
 
 # Work is handed out in tasks of at least this many input bytes, so that starting a pipeline costs
 # little beside it, and in several for each worker, so that none works on alone at the end.
-TASK_BYTES = 32 << 20
+TASK_BYTES = 128 << 20
 TASKS_PER_WORKER = 8
 
 

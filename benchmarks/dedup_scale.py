@@ -1,11 +1,12 @@
-"""Shows how fast duplicates are found when only their keys are there, and in how much memory.
+"""Shows how fast duplicates are found from their keys to their survivors, and in how much memory.
 
     python benchmarks/dedup_scale.py --documents 1000000 --workers 2 --memory 1GB
+    python benchmarks/dedup_scale.py --documents 100000 --texts
 
-Makes up the band keys and content hashes of documents of which 30 % are near-duplicates of another
-one, then times, on one core, the kernels (candidates and components; the check of pairs of 2 KB
-texts) and, with the given workers, the steps of the stage from keys to survivors. Candidates are
-taken as they are (`verify: off`), since there are no texts.
+Makes up documents of which 30 % are near-duplicates of another one, then times, on one core, the
+kernels (candidates and components; the check of pairs of 2 KB texts) and, with the given workers,
+the steps of the stage. By default there are band keys only and candidates are taken as they are
+(`verify: off`); with `--texts` there are texts of 2 KB, and each pair is checked.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ import pyarrow.parquet as pq
 
 from filters.duplicate_settings import Deduplicate
 from filters.duplicates import SMALL_BUCKET
+from filters.folding import fold_texts
 from filters.kernels.band_buckets import candidates_of
 from filters.kernels.components import Forest
-from filters.kernels.shingle_sets import distinct, jaccard_of
+from filters.kernels.shingle_sets import PackedSets, distinct, jaccard_of
+from filters.kernels.text_batch import TextBatch
+from filters.minhash import MinHash
 from pangu_settings import validate
 from pipeline.deduplicate import find_duplicates
 from pipeline.documents import TIMESTAMP
@@ -38,8 +42,9 @@ ROW_GROUP = 50_000
 # Documents of ten that are near-duplicates, and how often one shares a band with its original.
 REDUNDANT = 3
 SHARED = 0.55
-# Of the made-up texts: shingles of 2 KB of Chinese, and how many two similar ones have in common.
-SHINGLES = 680
+# Of 2 KB of Chinese; shingles of such texts, and how many two similar ones have in common.
+CHARACTERS = 680
+SHINGLES = 676
 COMMON = 620
 PAIRS = 200_000
 
@@ -47,12 +52,13 @@ PAIRS = 200_000
 def main() -> None:
     arguments = parse_arguments()
     print_kernels()
+    verify = "exact" if arguments.texts else "off"
     settings = validate(
-        Deduplicate, {"memory": arguments.memory, "near": {"verify": "off"}}, "--memory"
+        Deduplicate, {"memory": arguments.memory, "near": {"verify": verify}}, "--memory"
     )
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        parts = write_tables(folder, arguments.documents)
+        parts = write_tables(folder, arguments.documents, arguments.texts)
         print_stage(folder, parts, settings, arguments)
 
 
@@ -61,6 +67,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--memory", default="1GB", help="budget of the stage, in each process")
+    parser.add_argument("--texts", action="store_true", help="with texts, and pairs checked")
     parser.add_argument("--folder", help="for the tables; a temporary place by default")
     return parser.parse_args()
 
@@ -73,11 +80,29 @@ def mixed(values: np.ndarray, seed: int) -> np.ndarray:
     return values ^ (values >> np.uint64(31))
 
 
+def originals(numbers: np.ndarray, documents: int) -> np.ndarray:
+    """The document that each of so many is a near-duplicate of; most are their own."""
+    chosen = mixed(numbers, 1) % np.uint64(documents)
+    chosen = chosen - chosen % np.uint64(10) + np.uint64(REDUNDANT)
+    return np.where(numbers % np.uint64(10) < REDUNDANT, chosen, numbers)
+
+
+def made_up_texts(first: int, end: int, documents: int) -> TextBatch:
+    """Texts of 2 KB; a near-duplicate has 1 % of its original's characters changed."""
+    numbers = np.arange(first, end, dtype=np.uint64)[:, None]
+    places = np.arange(CHARACTERS, dtype=np.uint64)
+    own = mixed(numbers << np.uint64(10) | places, 5)
+    original = mixed(originals(numbers, documents) << np.uint64(10) | places, 5)
+    changed = (own % np.uint64(100) == 0) & (numbers % np.uint64(10) < REDUNDANT)
+    points = 0x4E00 + np.where(changed, own, original) % np.uint64(0x2000)
+    starts = np.arange(0, (end - first) * CHARACTERS + 1, CHARACTERS)
+    return TextBatch(points.ravel().astype(np.uint32), starts)
+
+
 def band_keys(first: int, end: int, documents: int) -> np.ndarray:
     """Keys of documents first … end − 1 of so many: uint64 (n, BANDS)."""
     numbers = np.arange(first, end, dtype=np.uint64)
-    is_redundant = numbers % np.uint64(10) < REDUNDANT
-    original = np.where(is_redundant, mixed(numbers, 1) % np.uint64(documents), numbers)
+    original = originals(numbers, documents)
     columns = []
     for band in range(BANDS):
         shares = mixed(numbers, 100 + band) < np.uint64(int(SHARED * 2**64))
@@ -110,7 +135,7 @@ def print_kernels() -> None:
     print(f"check of pairs of 2 KB     {PAIRS / min(seconds):>12,.0f} pairs/s/core")
 
 
-def made_up_sets(count: int):  # type: ignore[no-untyped-def]
+def made_up_sets(count: int) -> PackedSets:
     """Sets of shingles of which each two neighbours, 2n and 2n + 1, are similar."""
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 1 << 32, (count, SHINGLES), dtype=np.uint32)
@@ -118,32 +143,40 @@ def made_up_sets(count: int):  # type: ignore[no-untyped-def]
     return distinct(hashes.ravel(), np.arange(0, count * SHINGLES + 1, SHINGLES))
 
 
-def write_tables(folder: Path, documents: int) -> list[Part]:
+def write_tables(folder: Path, documents: int, with_texts: bool) -> list[Part]:
     """What the stages before deduplication would have written of such documents."""
     parts = []
-    for first in range(0, documents, PART_ROWS):
-        end = min(documents, first + PART_ROWS)
-        name = f"made-up.{first // PART_ROWS:05d}"
+    minhash = MinHash(5, BANDS, 8, 1)
+    rows = PART_ROWS // 25 if with_texts else PART_ROWS
+    for first in range(0, documents, rows):
+        end = min(documents, first + rows)
+        name = f"made-up.{first // rows:05d}"
         parts.append(Part(name, "made-up", name, name, end - first))
         numbers = np.arange(first, end, dtype=np.uint64)
         hashes = np.column_stack([mixed(numbers, 3), mixed(numbers, 4)])
-        empty = pa.array([""] * (end - first), pa.string())
+        texts = empty = pa.array([""] * (end - first), pa.string())
+        if with_texts:
+            batch = made_up_texts(first, end, documents)
+            texts = batch.to_arrow()
+            bands = minhash.band_keys_of(fold_texts(batch).comparable)[1]
+        else:
+            bands = band_keys(first, end, documents)
         tables = {
             "documents": {
                 "url": empty,
                 "captured_at": pa.nulls(end - first, TIMESTAMP),
-                "text": empty,
+                "text": texts,
             },
             "signals": {
                 "content_hash": packed(pa.binary(16), hashes),
-                "bands": packed(pa.binary(), band_keys(first, end, documents)),
+                "bands": packed(pa.binary(), bands),
             },
             "verdicts": {
                 "id": hexadecimal(hashes),
                 "kept": pa.array(np.ones(end - first, np.bool_)),
                 "quality": pa.array((hashes[:, 0] % np.uint64(1000)).astype(np.float32) / 1000),
-                "characters": pa.array(np.full(end - first, SHINGLES)),
-                "text_bytes": pa.array(np.full(end - first, 3 * SHINGLES)),
+                "characters": pa.array(np.full(end - first, CHARACTERS)),
+                "text_bytes": pa.array(np.full(end - first, 3 * CHARACTERS)),
             },
         }
         for table, columns in tables.items():

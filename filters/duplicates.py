@@ -27,14 +27,18 @@ EXACT, URL, NEAR = "exact", "url", "near"
 
 
 class Similarities:
-    """Similarities of pairs of texts, each computed once.
+    """Similarities of pairs of texts. Those of similar pairs are remembered.
 
     Args:
       texts: number of texts.
       compute: from int64 (pairs, 2), numbers of texts, the smaller first, to float64 (pairs,).
+      least: from which two texts are similar; of the others there may be too many to remember.
     """
 
-    def __init__(self, texts: int, compute: Callable[[np.ndarray], np.ndarray]) -> None:
+    def __init__(
+        self, texts: int, compute: Callable[[np.ndarray], np.ndarray], least: float
+    ) -> None:
+        self.least = least
         self._texts = max(1, texts)
         self._compute = compute
         self._codes = np.empty(0, np.int64)
@@ -50,13 +54,13 @@ class Similarities:
             return np.empty(0, np.float64)
         codes = pairs.min(axis=1) * self._texts + pairs.max(axis=1)
         unknown = np.setdiff1d(codes, self._codes)
-        if len(unknown):
-            values = self._compute(np.column_stack(np.divmod(unknown, self._texts)))
-            merged = np.concatenate([self._codes, unknown])
-            order = np.argsort(merged, kind="stable")
-            self._codes = merged[order]
-            self._values = np.concatenate([self._values, values])[order]
-        return self._values[np.searchsorted(self._codes, codes)]
+        computed = self._compute(np.column_stack(np.divmod(unknown, self._texts)))
+        known = np.concatenate([self._codes, unknown])
+        order = np.argsort(known, kind="stable")
+        known, values = known[order], np.concatenate([self._values, computed])[order]
+        is_similar = values >= self.least
+        self._codes, self._values = known[is_similar], values[is_similar]
+        return values[np.searchsorted(known, codes)]
 
 
 def similar_pairs(
@@ -64,32 +68,37 @@ def similar_pairs(
     members: np.ndarray,
     starts: np.ndarray,
     similarities: Similarities,
-    least: float,
 ) -> np.ndarray:
     """The candidates that are similar.
 
-    A large bucket may mix several groups. Each text is compared with the first of the bucket; those
-    that are not like it are a bucket again, with its own first, for up to ROUNDS rounds.
+    A large bucket may mix several groups. All its texts are compared with the first; then all with
+    the first of those that are like none so far; and so on, for up to ROUNDS rounds.
 
     Args:
       pairs: int64 (pairs, 2), texts to compare.
       members, starts: int64, texts of large buckets: bucket i is members[starts[i]:starts[i + 1]].
       similarities: of the texts.
-      least: similarity from which two texts are connected.
 
     Returns:
       int64 (similar, 2).
     """
-    found = [pairs[similarities.of(pairs) >= least]]
+    found = [pairs[similarities.of(pairs) >= similarities.least]]
     buckets = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    is_alone = np.ones(len(members), np.bool_)
     for _ in range(ROUNDS):
-        if len(members) == 0:
+        alone = np.flatnonzero(is_alone)
+        if len(alone) == 0:
             break
-        is_first, first = _firsts(buckets)
-        compared = np.column_stack([members[first], members])[~is_first]
-        is_similar = similarities.of(compared) >= least
+        leaders = alone[_firsts(buckets[alone])[0]]
+        leader_of = np.full(len(starts) - 1, -1)
+        leader_of[buckets[leaders]] = leaders
+        led_by = leader_of[buckets]
+        others = np.flatnonzero((led_by >= 0) & (led_by != np.arange(len(members))))
+        compared = np.column_stack([members[led_by[others]], members[others]])
+        is_similar = similarities.of(compared) >= similarities.least
         found.append(compared[is_similar])
-        members, buckets = (values[~is_first][~is_similar] for values in (members, buckets))
+        is_alone[others[is_similar]] = False
+        is_alone[leaders] = False
     return np.concatenate(found)
 
 
@@ -104,7 +113,6 @@ def cover(
     labels: np.ndarray,
     ranks: np.ndarray,
     similarities: Similarities | None,
-    least: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Chooses survivors: in each component the best text takes in all that are like it, then of
     those left the next best, and so on.
@@ -113,7 +121,6 @@ def cover(
       labels: int64 (texts,), component of each text; -1 for one that may not survive.
       ranks: int64 (texts,), 0 is the best.
       similarities: of the texts; None takes in all of a component.
-      least: similarity from which a text is taken in.
 
     Returns:
       survivors int64 (texts,), and float64 (texts,) how similar a text is to its survivor: 1 to
@@ -133,7 +140,7 @@ def cover(
             is_similar = np.ones(len(others), np.bool_)
         else:
             values = similarities.of(np.column_stack([best, others]))
-            is_similar = values >= least
+            is_similar = values >= similarities.least
         survivors[others[is_similar]] = best[is_similar]
         similarity[others[is_similar]] = values[is_similar]
         left = others[~is_similar]
@@ -232,7 +239,7 @@ def judge(
     alive = best >= 0
     labels = np.where(alive, forest.labels(), -1)
     text_ranks = np.where(alive, ranks[best], len(members))
-    covered, text_similarity = cover(labels, text_ranks, similarities, settings.near.similarity)
+    covered, text_similarity = cover(labels, text_ranks, similarities)
     survivors = best[covered[members.texts[copies]]]
     # A copy that is not merged stands for itself.
     survivors = np.where(copies == best[members.texts[copies]], survivors, copies)

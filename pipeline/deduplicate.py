@@ -26,7 +26,7 @@ from pipeline.duplicates.judging import RESULTS, JudgeBlock, part_of_block
 from pipeline.duplicates.keys import KeyReader
 from pipeline.duplicates.members import GatherMembers, count_blocks, route
 from pipeline.execution import LOCAL_RUNNER, Execution
-from pipeline.parts import Part, PartOutput
+from pipeline.parts import Part, PartOutput, pending_parts
 from pipeline.recipe import Recipe
 from pipeline.stage import Outcome, Stage, StageRun, outcome_of_parts
 from pipeline.tables import read_table, row_count
@@ -225,9 +225,10 @@ def _run(run: StageRun) -> Outcome:
     inputs = Inputs(run.inputs["clean"], run.inputs["measure"], run.inputs["decide"], sources)
     parts = inputs.number(run.parts)
     work = storage.join(run.folder, _WORK)
-    results = find_duplicates(run.execution, inputs, parts, run.recipe.deduplicate, work)
-    first = {numbered.part.name: (numbered.first, numbered.rows) for numbered in parts}
-    run.execution.map_parts(MergePart(inputs, results, first), run.parts, run.folder)
+    if pending_parts(run.folder, "parts", run.parts):
+        results = find_duplicates(run.execution, inputs, parts, run.recipe.deduplicate, work)
+        first = {numbered.part.name: (numbered.first, numbered.rows) for numbered in parts}
+        run.execution.map_parts(MergePart(inputs, results, first), run.parts, run.folder)
     storage.delete(work)
     books, files, _ = outcome_of_parts(NAME, run.folder, run.parts)
     return Outcome(books, files)

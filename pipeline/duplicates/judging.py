@@ -82,9 +82,9 @@ class JudgeBlock:
         if near.verify != "off":
             counts = np.asarray(table.column("hash_count"))
             hashes = TextHashes(tables, ordinals, members.texts, counts, self.settings)
-            similarities = Similarities(len(hashes.counts), hashes.compare)
+            similarities = Similarities(len(hashes.counts), hashes.compare, near.similarity)
             buckets, starts = self._buckets(block, ordinals, members.texts)
-            similar = similar_pairs(pairs, buckets, starts, similarities, near.similarity)
+            similar = similar_pairs(pairs, buckets, starts, similarities)
         verdicts = judge(members, similar, similarities, self.settings)
         sizes = np.bincount(verdicts.survivors, minlength=len(members))[verdicts.survivors]
         ids = table.column("id").combine_chunks()

@@ -18,6 +18,7 @@ from filters.duplicates import (
     judge,
     similar_pairs,
 )
+from filters.kernels.components import components
 from pangu_settings import SettingsError, validate
 
 LEAST = 0.8
@@ -31,7 +32,7 @@ def table_of(similar: set[tuple[int, int]], count: int) -> Similarities:
         assert (pairs[:, 0] < pairs[:, 1]).all()
         return np.array([0.9 if tuple(pair) in similar else 0.1 for pair in pairs.tolist()])
 
-    return Similarities(count, compute)
+    return Similarities(count, compute, LEAST)
 
 
 def members(count: int, **columns: object) -> Members:
@@ -61,18 +62,26 @@ def judged(
     return judge(documents, pairs, table_of(similar, count), settings)
 
 
-def test_each_pair_is_compared_once() -> None:
+def test_similar_pairs_are_compared_once() -> None:
     asked: list[list[int]] = []
 
     def compute(pairs: np.ndarray) -> np.ndarray:
         asked.extend(pairs.tolist())
         return pairs.sum(axis=1) / 100
 
-    similarities = Similarities(10, compute)
+    similarities = Similarities(10, compute, 0.05)
     pairs = np.array([[3, 1], [2, 9], [1, 3]])
     assert similarities.of(pairs).tolist() == [0.04, 0.11, 0.04]
     assert similarities.of(np.array([[9, 2], [0, 1]])).tolist() == [0.11, 0.01]
-    assert sorted(asked) == [[0, 1], [1, 3], [2, 9]]
+    assert similarities.of(pairs).tolist() == [0.04, 0.11, 0.04]
+    assert sorted(asked) == [[0, 1], [1, 3], [1, 3], [2, 9]]
+
+
+def test_in_a_large_bucket_one_may_be_like_another_that_is_like_the_first() -> None:
+    none, bucket = np.empty((0, 2), np.int64), np.arange(20)
+    similar = {(0, number) for number in range(1, 19)} | {(7, 19)}
+    found = similar_pairs(none, bucket, np.array([0, 20]), table_of(similar, 20))
+    assert {tuple(sorted(pair)) for pair in found.tolist()} == similar
 
 
 def test_large_bucket_that_mixes_groups_gives_all_of_them() -> None:
@@ -81,9 +90,11 @@ def test_large_bucket_that_mixes_groups_gives_all_of_them() -> None:
     mixed = np.random.default_rng(0).permutation(100)
     similarities = table_of(similar, 100)
     none = np.empty((0, 2), np.int64)
-    found = similar_pairs(none, mixed, np.array([0, 100]), similarities, LEAST)
-    assert len(found) == 100 - len(groups)
-    assert {tuple(sorted(pair)) for pair in found.tolist()} <= similar
+    found = similar_pairs(none, mixed, np.array([0, 100]), similarities)
+    pairs = {tuple(sorted(pair)) for pair in found.tolist()}
+    assert pairs <= similar
+    assert {number for pair in pairs for number in pair} == set(range(100))
+    assert len(components(pairs)) - len(set(components(pairs).values())) == 100 - len(groups)
 
 
 def test_a_bucket_of_strangers_costs_a_bounded_number_of_comparisons() -> None:
@@ -95,9 +106,9 @@ def test_a_bucket_of_strangers_costs_a_bounded_number_of_comparisons() -> None:
         return np.zeros(len(pairs))
 
     count = 1000
-    similarities = Similarities(count, compute)
+    similarities = Similarities(count, compute, LEAST)
     none = np.empty((0, 2), np.int64)
-    found = similar_pairs(none, np.arange(count), np.array([0, count]), similarities, LEAST)
+    found = similar_pairs(none, np.arange(count), np.array([0, count]), similarities)
     assert len(found) == 0
     assert compared < ROUNDS * count
 
@@ -105,13 +116,13 @@ def test_a_bucket_of_strangers_costs_a_bounded_number_of_comparisons() -> None:
 def test_a_chain_does_not_collapse() -> None:
     # 0 is like 1, 1 like 2, 2 like 3 …: whoever is merged is like the one it was merged into.
     similar = {(number, number + 1) for number in range(5)}
-    survivors, similarity = cover(np.zeros(6, np.int64), np.arange(6), table_of(similar, 6), LEAST)
+    survivors, similarity = cover(np.zeros(6, np.int64), np.arange(6), table_of(similar, 6))
     assert survivors.tolist() == [0, 0, 2, 2, 4, 4]
     assert similarity.tolist() == [1, 0.9, 1, 0.9, 1, 0.9]
 
 
 def test_without_verification_a_component_is_one_cluster() -> None:
-    survivors, similarity = cover(np.array([0, 0, 2, 0]), np.array([3, 1, 0, 2]), None, LEAST)
+    survivors, similarity = cover(np.array([0, 0, 2, 0]), np.array([3, 1, 0, 2]), None)
     assert survivors.tolist() == [1, 1, 2, 1]
     assert np.isnan(similarity[[0, 3]]).all()
 

@@ -3,7 +3,7 @@
 In the order of the road: bytes to characters (`encoding`), a page to its main text (`main_text`,
 with `page_title`), cleaning (`clean`, with `traditional` and `navigation`), numbers
 about a text (`signals`, with `word_lists`), limits on them (`rules`, `presets`). What finds
-near-duplicates (`minhash`, `duplicates`) is imported by module: it loads SciPy.
+duplicates (`minhash`, `duplicates`, `addresses`) is imported by module.
 """
 
 from filters.clean import REMOVAL_REASONS, CleanedText, Cleaner, CleanSettings

@@ -244,7 +244,7 @@ def _count_line(row, length, last_but_closing, has_mark):  # type: ignore[no-unt
 @inlined
 def _hash_with_spaces(characters, start, stop):  # type: ignore[no-untyped-def]
     # Two at a time: each step has to wait for the one before.
-    state = np.uint64((stop - start) & 1)
+    state = np.uint64(stop - start)
     for place in range(start, stop - 1, 2):
         pair = np.uint64(characters[place]) | np.uint64(characters[place + 1]) << np.uint64(32)
         state = absorb(state, pair)
@@ -256,7 +256,7 @@ def _hash_with_spaces(characters, start, stop):  # type: ignore[no-untyped-def]
 @inlined
 def _hash(characters, start, stop, classes):  # type: ignore[no-untyped-def]
     """Of the visible characters."""
-    state = np.uint64(0)
+    state = np.uint64(1)  # not 0, on which a leading NUL would leave no trace
     for place in range(start, stop):
         if classes[characters[place]] != SPACE:
             state = absorb(state, np.uint64(characters[place]))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from filters.folding import fold, fold_texts, folded_lines, folding
@@ -45,6 +45,7 @@ TEXTS = st.lists(_TEXT, max_size=6)
 
 
 @given(TEXTS)
+@example(["春天来了。\x00春天来了。\n春天\n\x00\x00春天"])
 def test_lines_and_classes(texts: list[str]) -> None:
     counts, of_classes = line_statistics_of(TextBatch.from_strings(texts))
     assert counts.shape == (len(texts), len(COUNTS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +128,7 @@ def run(
     from pipeline.recipe import load_recipe
     from pipeline.run import execute, make_plan
     from pipeline.run_directory import RunDirectory
-    from pipeline.terminal import compile_kernels_first
+    from pipeline.terminal import Interruption, compile_kernels_first
 
     stray = [option for option in runner_options if not option.startswith("--")]
     if stray:
@@ -140,7 +140,8 @@ def run(
         compile_kernels_first()
     execution = Execution(runner or LOCAL_RUNNER, workers, runner_options)
     try:
-        manifests = execute(planned, execution, _Printer())
+        with Interruption() as interruption:
+            manifests = execute(planned, execution, _Printer(interruption.check))
     except KeyboardInterrupt:
         raise UserError(
             "interrupted; finished parts are kept: the same command goes on from here"
@@ -202,16 +203,19 @@ def inspect(run_path: str, document: str, characters: int, compare: str) -> None
 class _Printer:
     """Prints a line when a stage ends, and on a terminal a live line while it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check  # raises if the run is to end
         self._live = sys.stdout.isatty()
         self._started = 0.0
 
     def stage_starts(self, planned: PlannedStage) -> None:
+        self._check()
         self._started = time.monotonic()
         if self._live:
             self._line(f"  {planned.stage.name:<12} {planned.reason}")
 
     def parts_done(self, stage: str, done: int, total: int) -> None:
+        self._check()
         if not self._live:
             return
         seconds = time.monotonic() - self._started
@@ -219,6 +223,7 @@ class _Printer:
         self._line(f"  {stage:<12} {done} of {total} files, {seconds:.0f} s{left}")
 
     def stage_ends(self, stage: str, manifest: Mapping[str, Any]) -> None:
+        self._check()
         if self._live:
             self._line("")
         click.echo(f"  {stage:<12} {_summary(manifest)}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
+import threading
 import time
 
 import click
@@ -60,3 +62,33 @@ class LiveLine:
         """Takes the line away."""
         if self._is_terminal:
             click.echo("\r\x1b[K", nl=False, err=True)
+
+
+class Interruption:
+    """Ctrl-C that cannot get lost: Python drops an exception that reaches it in some callbacks.
+
+    While it is entered, an interrupt raises KeyboardInterrupt as usual, and `check` raises it again
+    if nothing has ended the work in the meantime.
+    """
+
+    def __init__(self) -> None:
+        self._happened = False
+        self._is_main = threading.current_thread() is threading.main_thread()
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt if there was an interrupt."""
+        if self._happened:
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> Interruption:
+        if self._is_main:
+            self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_main:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _interrupt(self, *_: object) -> None:
+        self._happened = True
+        raise KeyboardInterrupt

@@ -1,7 +1,8 @@
 """Stage *mix*: the corpus as people use it, and how often each source's documents are seen.
 
-Kept documents go to `corpus`, every other document with its reason to `dropped`, unreadable input
-to `dead_letters`. The mixture turns the sources' weights (PanGu-α Table 4) into shares and epochs.
+Kept documents go to `corpus` without the spans that were cut, every other document with its reason
+to `dropped`, unreadable input to `dead_letters`. The mixture turns the sources' weights (PanGu-α
+Table 4) into shares and epochs.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline import storage
+from pipeline import cuts, storage
+from pipeline.cuts import Dropped, Removals, Span
 from pipeline.documents import CORPUS, DEAD_LETTERS, DROPPED, EXCERPT_CHARACTERS, ORIGIN
 from pipeline.ledger import Books
 from pipeline.parts import Part, PartOutput
@@ -27,10 +28,54 @@ MIXTURE = "mixture.json"
 
 
 @dataclass(frozen=True)
+class _Rows:
+    """Some rows of a part, and what is known of each.
+
+    Attributes:
+      numbers: int64 (rows,), their places in the part.
+      removals: what was taken away from the whole part.
+    """
+
+    documents: pa.RecordBatch
+    verdicts: pa.Table
+    merges: pa.Table
+    numbers: np.ndarray
+    removals: Removals
+
+    @property
+    def kept(self) -> np.ndarray:
+        """bool (rows,): which of them are in the corpus."""
+        return self.removals.kept[self.numbers]
+
+    def chosen(self, which: np.ndarray) -> _Rows:
+        """Those rows for which `which` is true."""
+        mask = pa.array(which)
+        tables = (self.verdicts.filter(mask), self.merges.filter(mask))
+        return _Rows(self.documents.filter(mask), *tables, self.numbers[which], self.removals)
+
+    def spans(self) -> Iterator[tuple[int, list[Span]]]:
+        """Yields (place among the rows, spans to take out) of those that have any."""
+        if not len(self.numbers):
+            return
+        first = int(self.numbers[0])
+        found = self.removals.spans(first, int(self.numbers[-1]) - first + 1)
+        for place, number in enumerate(self.numbers.tolist()):
+            if number in found:
+                yield place, found[number]
+
+
+@dataclass(frozen=True)
 class AssemblePart:
-    """Joins text, verdict and cluster of each document of a part; rows are aligned by design."""
+    """Joins text, verdicts, cluster and cuts of each document of a part; their rows are aligned.
+
+    Attributes:
+      folders: of the stages, by name.
+      cutting: those that took documents or spans away after deduplication, in order.
+      rule_signals: the signal that each rule looks at.
+    """
 
     folders: Mapping[str, str]
+    cutting: tuple[str, ...]
     rule_signals: Mapping[str, str]
 
     def setup(self) -> None:
@@ -47,46 +92,51 @@ class AssemblePart:
             path = table_path(self.folders["extract"], table, part.name)
             for batch in read_batches(path):
                 output.write(table, batch, batch.schema)
-        for documents, verdicts, merges in self._rows(part):
-            kept = merges.column("kept").combine_chunks()
-            chosen = documents.filter(kept)
-            self._write_corpus(chosen, verdicts.filter(kept), merges.filter(kept), output)
-            others = pc.invert(kept)
-            self._write_dropped(
-                documents.filter(others), verdicts.filter(others), merges.filter(others), output
-            )
+        for rows in self._rows(part):
+            self._write_corpus(rows.chosen(rows.kept), output)
+            self._write_dropped(rows.chosen(~rows.kept), output)
 
-    def _rows(self, part: Part) -> Iterator[tuple[pa.RecordBatch, pa.Table, pa.Table]]:
+    def _rows(self, part: Part) -> Iterator[_Rows]:
         verdicts = read_table(table_path(self.folders["decide"], "verdicts", part.name))
         merges = read_table(table_path(self.folders["deduplicate"], "verdicts", part.name))
+        removals = cuts.read_removals(
+            self.folders, self.cutting, part.name, np.asarray(merges.column("kept"))
+        )
         columns = [*(column.name for column in ORIGIN), "captured_at", "text"]
         first = 0
         for batch in read_batches(
             table_path(self.folders["clean"], "documents", part.name), columns
         ):
-            here = verdicts.slice(first, batch.num_rows)
+            size = batch.num_rows
+            here = verdicts.slice(first, size)
             if not here.column("id").combine_chunks().equals(batch.column("id")):
                 raise AssertionError(f"part {part.name}: rows of clean and decide are not aligned")
-            yield batch, here, merges.slice(first, batch.num_rows)
-            first += batch.num_rows
+            numbers = np.arange(first, first + size)
+            yield _Rows(batch, here, merges.slice(first, size), numbers, removals)
+            first += size
 
-    def _write_corpus(
-        self, documents: pa.RecordBatch, verdicts: pa.Table, merges: pa.Table, output: PartOutput
-    ) -> None:
-        characters = np.asarray(verdicts.column("characters"))
-        size = int(np.asarray(verdicts.column("text_bytes")).sum())
-        output.books.came_in.add(documents.num_rows, characters.sum(), size)
-        output.books.kept.add(
-            documents.num_rows,
-            sum(len(text) for text in documents.column("text").to_pylist()),
-            size,
+    def _write_corpus(self, rows: _Rows, output: PartOutput) -> None:
+        documents, verdicts, merges = rows.documents, rows.verdicts, rows.merges
+        characters, sizes = (
+            np.array(verdicts.column(name)) for name in ("characters", "text_bytes")
         )
+        output.books.came_in.add(documents.num_rows, characters.sum(), sizes.sum())
+        texts = documents.column("text").to_pylist()
+        for place, spans in rows.spans():
+            texts[place], taken = cuts.cut(texts[place], spans)
+            for span in taken:
+                removed = documents.column("text")[place].as_py()[span.start : span.end]
+                size = len(removed.encode())
+                characters[place] -= len(removed)
+                sizes[place] -= size
+                output.books.count("removed", span.reason).add(0, len(removed), size)
+        output.books.kept.add(documents.num_rows, sum(map(len, texts)), sizes.sum())
         columns = {
             **{name: documents.column(name) for name in ("id", "url", "title", "source")},
             "captured_at": documents.column("captured_at"),
-            "text": documents.column("text"),
-            "characters": verdicts.column("characters").combine_chunks(),
-            "text_bytes": verdicts.column("text_bytes").combine_chunks(),
+            "text": pa.array(texts, pa.string()),
+            "characters": pa.array(characters),
+            "text_bytes": pa.array(sizes),
             "quality": verdicts.column("quality").combine_chunks(),
             "cluster_id": merges.column("cluster_id").combine_chunks(),
             "cluster_size": merges.column("cluster_size").combine_chunks(),
@@ -94,30 +144,39 @@ class AssemblePart:
         arrays = [columns[field.name] for field in CORPUS]
         output.write("corpus", pa.RecordBatch.from_arrays(arrays, schema=CORPUS), CORPUS)
 
-    def _write_dropped(
-        self, documents: pa.RecordBatch, verdicts: pa.Table, merges: pa.Table, output: PartOutput
-    ) -> None:
-        rows = []
-        joined = zip(documents.to_pylist(), verdicts.to_pylist(), merges.to_pylist(), strict=True)
-        for document, verdict, merge in joined:
+    def _write_dropped(self, rows: _Rows, output: PartOutput) -> None:
+        joined = zip(
+            rows.documents.to_pylist(),
+            rows.verdicts.to_pylist(),
+            rows.merges.to_pylist(),
+            rows.numbers.tolist(),
+            strict=True,
+        )
+        written = []
+        for document, verdict, merge, number in joined:
             merged = bool(merge["merged_into"])
-            rows.append(
+            reason = rows.removals.dropped.get(number)
+            if merged:
+                reason = Dropped("deduplicate", merge["kind"], _similarity(merge), "")
+            elif reason is None:
+                reason = Dropped(
+                    "decide",
+                    verdict["rule"],
+                    self._shown(verdict["rule"], verdict["value"]),
+                    self._shown(verdict["rule"], verdict["limit"]),
+                )
+            written.append(
                 {
                     **{column.name: document[column.name] for column in ORIGIN},
-                    "stage": "deduplicate" if merged else "decide",
+                    **reason._asdict(),
                     "verdict": "merged" if merged else "dropped",
-                    "rule": merge["kind"] if merged else verdict["rule"],
-                    "value": _similarity(merge)
-                    if merged
-                    else self._shown(verdict["rule"], verdict["value"]),
-                    "limit": "" if merged else self._shown(verdict["rule"], verdict["limit"]),
                     "merged_into": merge["merged_into"],
                     "characters": verdict["characters"],
                     "quality": verdict["quality"],
                     "excerpt": document["text"][:EXCERPT_CHARACTERS],
                 }
             )
-        output.write("dropped", pa.RecordBatch.from_pylist(rows, schema=DROPPED), DROPPED)
+        output.write("dropped", pa.RecordBatch.from_pylist(written, schema=DROPPED), DROPPED)
 
     def _shown(self, rule: str, value: str) -> str:
         return f"{self.rule_signals[rule]} {value}"
@@ -168,7 +227,8 @@ def _settings(recipe: Recipe) -> Any:
 
 def _run(run: StageRun) -> Outcome:
     rule_signals = {name: rule.signal for name, rule in run.recipe.rules.items()}
-    run.execution.map_parts(AssemblePart(dict(run.inputs), rule_signals), run.parts, run.folder)
+    transform = AssemblePart(dict(run.inputs), cuts.stages_on(run.inputs), rule_signals)
+    run.execution.map_parts(transform, run.parts, run.folder)
     books, files, _ = outcome_of_parts(NAME, run.folder, run.parts)
 
     def held(unit: str) -> dict[str, int]:

@@ -118,7 +118,7 @@ class AssemblePart:
     def _write_corpus(self, rows: _Rows, output: PartOutput) -> None:
         documents, verdicts, merges = rows.documents, rows.verdicts, rows.merges
         characters, sizes = (
-            np.array(verdicts.column(name)) for name in ("characters", "text_bytes")
+            np.asarray(verdicts.column(name)).copy() for name in ("characters", "text_bytes")
         )
         output.books.came_in.add(documents.num_rows, characters.sum(), sizes.sum())
         texts = documents.column("text").to_pylist()
@@ -246,7 +246,7 @@ def _run(run: StageRun) -> Outcome:
 STAGE = Stage(
     name=NAME,
     module=__name__,
-    needs=("extract", "clean", "decide", "deduplicate"),
+    needs=("extract", "clean", "decide", "deduplicate", "decontaminate"),
     settings=_settings,
     run=_run,
     publishes={"corpus": "corpus", "dropped": "dropped", "dead_letters": "dead_letters"},

@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 
 from filters.classifier_settings import ClassifierSettings, score_names
 from filters.clean import CleanSettings
+from filters.decontamination_settings import Decontaminate
 from filters.duplicate_settings import Deduplicate
 from filters.personal_data import PersonalDataSettings
 from filters.personal_data_kinds import PERSONAL_DATA
@@ -111,6 +112,7 @@ class Recipe(Settings):
         description="rule name -> signal and limit, over those of the preset; null removes one",
     )
     deduplicate: Deduplicate = Deduplicate()
+    decontaminate: Decontaminate = Decontaminate()
     tokenizer: VocabularySettings = VocabularySettings()
     shards: Shards = Shards()
     pretrain: Pretrain = Pretrain()
@@ -294,21 +296,35 @@ def find_inputs(recipe: Recipe) -> list[tuple[Source, str]]:
     Raises:
       SettingsError: a pattern names no file.
     """
-    found: list[tuple[Source, str]] = []
-    for index, source in enumerate(recipe.sources):
-        names: set[str] = set()
-        for position, pattern in enumerate(source.paths):
-            place = f"sources.{index}.paths.{position}"
-            target = resolve(recipe.root, pattern)
-            matches = storage.glob(target)
-            if not matches:
-                raise SettingsError(
-                    f"{place}: '{pattern}' names no file (looked for {target}){_way_out(target)}"
-                )
-            for match in matches:
-                names.add(_spelled_like(pattern, target, match))
-        found.extend((source, name) for name in sorted(names))
-    return found
+    return [
+        (source, name)
+        for index, source in enumerate(recipe.sources)
+        for name in find_files(recipe.root, source.paths, f"sources.{index}.paths")
+    ]
+
+
+def find_files(root: str, patterns: Iterable[str], place: str) -> list[str]:
+    """The files that patterns of a recipe name, sorted, each spelled like its pattern.
+
+    Args:
+      root: folder that relative patterns start from.
+      patterns: as the recipe has them.
+      place: of the patterns in the recipe, for the message.
+
+    Raises:
+      SettingsError: a pattern names no file.
+    """
+    names: set[str] = set()
+    for position, pattern in enumerate(patterns):
+        target = resolve(root, pattern)
+        matches = storage.glob(target)
+        if not matches:
+            raise SettingsError(
+                f"{place}.{position}: '{pattern}' names no file (looked for {target})"
+                f"{_way_out(target)}"
+            )
+        names.update(_spelled_like(pattern, target, match) for match in matches)
+    return sorted(names)
 
 
 def _way_out(target: str) -> str:

@@ -119,6 +119,30 @@ def fold_batch(texts: TextBatch, folding: Folding) -> FoldedBatch:
     )
 
 
+def comparable_places(text: str, folding: Folding) -> list[int]:
+    """The reference of `comparable_places_of`: where each letter or digit of a folded text was."""
+    return [
+        place
+        for place, character in enumerate(text)
+        for folded in fold_text(character, folding)
+        if folded.isalnum()
+    ]
+
+
+def comparable_places_of(characters: np.ndarray, folding: Folding) -> np.ndarray:
+    """Where in a text each of its comparable characters was.
+
+    Args:
+      characters: uint32 (n,), code points of the text.
+      folding: what each becomes.
+
+    Returns:
+      int64 (comparable characters,).
+    """
+    places = np.empty(len(characters) * MOST_CHARACTERS, np.int64)
+    return places[: _comparable_places(characters, *folding.tables, places)].copy()
+
+
 @kernel
 def _fold(  # type: ignore[no-untyped-def]
     characters,
@@ -178,3 +202,18 @@ def _fold(  # type: ignore[no-untyped-def]
         comparable_starts[text + 1] = count
         first_lines[text + 1] = lines
     return size, count, lines
+
+
+@kernel
+def _comparable_places(characters, table, expansions, places):  # type: ignore[no-untyped-def]
+    count = 0
+    for place in range(characters.shape[0]):
+        entry = table[characters[place]]
+        if entry & np.uint32(_SEVERAL):
+            for point in expansions[entry & _POINT]:
+                places[count] = place
+                count += np.int64(point >> np.uint32(31))
+        else:
+            places[count] = place
+            count += np.int64(entry >> np.uint32(31))
+    return count

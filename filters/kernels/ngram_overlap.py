@@ -52,7 +52,7 @@ class NgramIndex:
         self._known = texts.characters
         most = int(np.maximum(texts.lengths() - (length - 1), 0).sum())
         self._slots = np.zeros(1 << max(4, (2 * most).bit_length()), np.int32)
-        self._firsts = np.empty(most, np.int64)
+        self._firsts = np.empty(most, np.int32)
         self._filter = np.zeros(1 << max(4, (most * _FILTER_BITS // 8).bit_length()), np.uint8)
         self.numbers = np.full(len(texts.characters), -1, np.int32)
         self.count = int(

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from pipeline import storage
 from pipeline.ledger import Books
 from pipeline.recipe import Recipe
-from pipeline.report.sample import Histogram, LargestRows, RowSample, ValueRange
+from pipeline.report.sample import Histogram, LargestRows, ValueRange
+from pipeline.row_sample import RowSample
 from pipeline.tables import read_batches, row_count
 
 # Only short columns are read, so batches may hold many rows.

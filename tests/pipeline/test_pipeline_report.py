@@ -26,7 +26,8 @@ from made_up_run import (
 
 from pipeline.report import gather_report, render_data_card, render_report
 from pipeline.report.gather import StageBooks
-from pipeline.report.sample import Histogram, LargestRows, RowSample, ValueRange
+from pipeline.report.sample import Histogram, LargestRows, ValueRange
+from pipeline.row_sample import RowSample
 
 UNITS = ("documents", "characters", "bytes")
 

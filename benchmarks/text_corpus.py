@@ -152,7 +152,7 @@ def read_documents(paths: Sequence[Path], megabytes: float, seed: int = 1) -> Do
       megabytes: of UTF-8 to make.
     """
     paragraphs = [
-        line.strip() for text in _texts(paths) for line in text.split("\n") if line.strip()
+        line.strip() for text in texts_of(paths) for line in text.split("\n") if line.strip()
     ]
     chance = random.Random(seed)
     strings: list[str] = []
@@ -170,10 +170,11 @@ def read_documents(paths: Sequence[Path], megabytes: float, seed: int = 1) -> Do
     return Documents(tuple(strings))
 
 
-def _texts(paths: Sequence[Path]) -> Iterator[str]:
+def texts_of(paths: Sequence[Path]) -> Iterator[str]:
+    """Yields the texts of JSONL, Parquet (both with a column `text`) or text files, or folders."""
     for path in paths:
         if path.is_dir():
-            yield from _texts(sorted(path.iterdir()))
+            yield from texts_of(sorted(path.iterdir()))
         elif path.suffix == ".parquet":
             yield from pq.read_table(path, columns=["text"])["text"].to_pylist()
         elif ".jsonl" in path.name:

@@ -14,7 +14,7 @@ from filters.encoding import UndecodableError, decode_page
 from filters.folding import fold_texts
 from filters.kernels.character_variety import CharacterVariety
 from filters.kernels.line_statistics import line_statistics_of
-from filters.kernels.paragraph_hashes import paragraph_hashes_of
+from filters.kernels.paragraph_hashes import paragraphs_of
 from filters.kernels.repetition import Repetition
 from filters.kernels.text_batch import TextBatch
 from filters.kernels.word_search import WordIndex
@@ -82,7 +82,7 @@ def text_steps(words: Sequence[str], model: bytes) -> dict[str, Callable[[], Wor
         def work(documents: Documents) -> None:
             for column, folded in zip(documents.columns, documents.folded, strict=True):
                 content_hashes(column)
-                paragraph_hashes_of(folded)
+                paragraphs_of(folded)
 
         return work
 
@@ -127,7 +127,7 @@ class TextPath:
         return {
             "signals": self._measurer.measure_batch(titles, texts, folded),
             "content": content_hashes(texts.to_arrow()),
-            "paragraphs": paragraph_hashes_of(folded),
+            "paragraphs": paragraphs_of(folded),
             "bands": self._minhash.band_keys_of(folded.comparable),
             "score": self._classifier.score_batch(texts),
         }

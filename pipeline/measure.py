@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from filters.duplicate_settings import NearDuplicates
 from filters.folding import fold_texts
-from filters.kernels.paragraph_hashes import paragraph_hashes_of
+from filters.kernels.paragraph_hashes import paragraphs_of
 from filters.kernels.text_batch import TextBatch
 from filters.minhash import MinHash
 from filters.personal_data_kinds import PERSONAL_DATA
@@ -54,8 +54,11 @@ def measured_schema(measurer: Measurer) -> pa.Schema:
             *(pa.field(name, pa.int32(), nullable=False) for name in PERSONAL),
             # 16 bytes of SHA-256 over the text: equal texts, and nothing else, are equal here.
             pa.field("content_hash", pa.binary(16), nullable=False),
-            # One uint64, little-endian, for each line of some length: its letters and digits.
+            # One entry for each line of some length, little-endian: uint64 hash of its letters and
+            # digits; uint32, how many; two int32, where the line begins and ends in the text.
             pa.field("paragraph_hashes", pa.binary(), nullable=False),
+            pa.field("paragraph_letters", pa.binary(), nullable=False),
+            pa.field("paragraph_places", pa.binary(), nullable=False),
             # One uint64 for each band, little-endian; empty where the text has no shingle, so
             # that texts too short to compare are never taken for duplicates of each other.
             pa.field("bands", pa.binary(), nullable=False),
@@ -103,6 +106,7 @@ class MeasurePart:
             has_bands, keys = self.loaded["minhash"].band_keys_of(folded.comparable)
         else:
             has_bands, keys = np.zeros(len(texts), bool), np.empty((len(texts), 0), np.uint64)
+        paragraphs = paragraphs_of(folded)
         band_starts = np.concatenate([[0], np.cumsum(has_bands * keys.shape[1])])
         arrays = [
             *(documents.column(field.name) for field in ORIGIN),
@@ -111,8 +115,10 @@ class MeasurePart:
             _share(documents.column("traditional"), documents.column("hanzi")),
             *(documents.column(name) for name in PERSONAL),
             content_hashes(column),
-            _packed(*paragraph_hashes_of(folded)),
-            _packed(keys[has_bands].ravel(), band_starts),
+            _packed(paragraphs.hashes, "<u8", paragraphs.starts),
+            _packed(paragraphs.letters, "<u4", paragraphs.starts),
+            _packed(paragraphs.places.ravel(), "<i4", 2 * paragraphs.starts),
+            _packed(keys[has_bands].ravel(), "<u8", band_starts),
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
@@ -145,14 +151,31 @@ def _share(part: pa.Array, whole: pa.Array) -> pa.Array:
     )
 
 
-def _packed(words: np.ndarray, starts: np.ndarray) -> pa.BinaryArray:
-    """A binary column: row n holds words[starts[n]:starts[n + 1]], 8 bytes each."""
-    ends = (8 * starts).astype(np.int32)
+def _packed(values: np.ndarray, dtype: str, starts: np.ndarray) -> pa.BinaryArray:
+    """A binary column: row n holds values[starts[n]:starts[n + 1]], in the bytes of that dtype."""
+    ends = (np.dtype(dtype).itemsize * starts).astype(np.int32)
     return pa.BinaryArray.from_buffers(
         pa.binary(),
         len(starts) - 1,
-        [None, pa.py_buffer(ends), pa.py_buffer(words.astype("<u8").tobytes())],
+        [None, pa.py_buffer(ends), pa.py_buffer(values.astype(dtype).tobytes())],
     )
+
+
+def unpacked(column: pa.Array, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers that a packed binary column holds.
+
+    Args:
+      column: binary, without nulls.
+      dtype: of the numbers, such as <u8.
+
+    Returns:
+      values, and starts int64 (n + 1,): row n has values[starts[n]:starts[n + 1]].
+    """
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    packed = bytes(memoryview(data)[ends[0] : ends[-1]]) if data is not None else b""
+    starts = (ends.astype(np.int64) - ends[0]) // np.dtype(dtype).itemsize
+    return np.frombuffer(packed, dtype), starts
 
 
 def unpack_bands(column: pa.Array, bands: int) -> tuple[np.ndarray, np.ndarray]:
@@ -165,11 +188,8 @@ def unpack_bands(column: pa.Array, bands: int) -> tuple[np.ndarray, np.ndarray]:
     Returns:
       has_bands bool (n,), and keys uint64 (has_bands.sum(), bands).
     """
-    _, offsets, data = column.buffers()
-    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
-    packed = bytes(memoryview(data)[ends[0] : ends[-1]]) if data is not None else b""
-    keys = np.frombuffer(packed, "<u8").reshape(-1, bands).astype(np.uint64)
-    return np.diff(ends) > 0, keys
+    keys, starts = unpacked(column, "<u8")
+    return np.diff(starts) > 0, keys.reshape(-1, bands).astype(np.uint64)
 
 
 def word_lists(recipe: Recipe) -> dict[str, tuple[str, ...]]:

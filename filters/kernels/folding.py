@@ -67,12 +67,14 @@ class FoldedBatch:
       line_starts: int64 (lines + 1,): where each line begins among the comparable characters;
         lines without any are left out.
       first_lines: int64 (texts + 1,): lines first_lines[i] to first_lines[i + 1] are text i's.
+      line_places: int32 (lines, 2): where each of these lines begins and ends in its text as given.
     """
 
     texts: TextBatch
     comparable: TextBatch
     line_starts: np.ndarray
     first_lines: np.ndarray
+    line_places: np.ndarray
 
 
 def fold_text(text: str, folding: Folding) -> str:
@@ -82,9 +84,19 @@ def fold_text(text: str, folding: Folding) -> str:
 
 def comparable_lines(text: str, folding: Folding) -> list[str]:
     """The reference of the lines: letters and digits of each line that has any, folded."""
-    lines = fold_text(text, folding).split("\n")
-    comparable = ("".join(filter(str.isalnum, line)) for line in lines)
-    return [line for line in comparable if line]
+    return [line for line, _ in lines_with_places(text, folding)]
+
+
+def lines_with_places(text: str, folding: Folding) -> list[tuple[str, tuple[int, int]]]:
+    """The same lines, and where each begins and ends in the text."""
+    found = []
+    begin = 0
+    for line in text.split("\n"):
+        comparable = "".join(filter(str.isalnum, fold_text(line, folding)))
+        if comparable:
+            found.append((comparable, (begin, begin + len(line))))
+        begin += len(line) + 1
+    return found
 
 
 def fold_batch(texts: TextBatch, folding: Folding) -> FoldedBatch:
@@ -95,7 +107,9 @@ def fold_batch(texts: TextBatch, folding: Folding) -> FoldedBatch:
     for room in (total + total // 8 + 64, total * MOST_CHARACTERS):
         folded = np.empty(room, np.uint32)
         comparable = np.empty(room, np.uint32)
-        line_starts = np.empty(total // 2 + len(texts) + 2, np.int64)
+        most_lines = total // 2 + len(texts) + 1
+        line_starts = np.empty(most_lines + 1, np.int64)
+        line_places = np.empty((most_lines, 2), np.int32)
         starts, comparable_starts, first_lines = np.empty((3, len(texts) + 1), np.int64)
         size, count, lines = _fold(
             texts.characters,
@@ -108,6 +122,7 @@ def fold_batch(texts: TextBatch, folding: Folding) -> FoldedBatch:
             comparable_starts,
             line_starts,
             first_lines,
+            line_places,
         )
         if size >= 0:
             break
@@ -116,6 +131,7 @@ def fold_batch(texts: TextBatch, folding: Folding) -> FoldedBatch:
         TextBatch(comparable[:count], comparable_starts),
         line_starts[: lines + 1],
         first_lines,
+        line_places[:lines],
     )
 
 
@@ -155,6 +171,7 @@ def _fold(  # type: ignore[no-untyped-def]
     comparable_starts,
     line_starts,
     first_lines,
+    line_places,
 ):
     """Returns how many characters, comparable ones and lines there are; -1 without the room."""
     room = folded.shape[0]
@@ -168,6 +185,7 @@ def _fold(  # type: ignore[no-untyped-def]
     line_starts[0] = 0
     first_lines[0] = 0
     for text in range(starts.shape[0] - 1):
+        begin = starts[text]
         for place in range(starts[text], starts[text + 1]):
             character = characters[place]
             entry = table[character]
@@ -190,11 +208,15 @@ def _fold(  # type: ignore[no-untyped-def]
             comparable[count] = point
             size += 1
             count += np.int64(entry >> np.uint32(31))
-            if character == 10 and count > line_start:
-                lines += 1
-                line_starts[lines] = count
-                line_start = count
+            if character == 10:
+                if count > line_start:
+                    line_places[lines] = (begin - starts[text], place - starts[text])
+                    lines += 1
+                    line_starts[lines] = count
+                    line_start = count
+                begin = place + 1
         if count > line_start:
+            line_places[lines] = (begin - starts[text], starts[text + 1] - starts[text])
             lines += 1
             line_starts[lines] = count
             line_start = count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,31 +37,42 @@ def _hash(line: str) -> int:
     return state ^ (state >> 31)
 
 
-def paragraph_hashes_of(texts: FoldedBatch) -> tuple[np.ndarray, np.ndarray]:
-    """The kernel.
+@dataclass(frozen=True)
+class Paragraphs:
+    """Lines of at least LEAST_CHARACTERS, of all texts of a batch.
 
-    Returns:
-      hashes uint64 (n,), and starts int64 (texts + 1,): text i has hashes[starts[i]:starts[i + 1]].
+    Attributes:
+      hashes: uint64 (n,).
+      letters: uint32 (n,), letters and digits in each.
+      places: int32 (n, 2), where each begins and ends in its text.
+      starts: int64 (texts + 1,): text i has the paragraphs starts[i] to starts[i + 1].
     """
-    hashes = np.empty(len(texts.line_starts) - 1, np.uint64)
-    starts = np.zeros(len(texts.first_lines), np.int64)
-    count = _hash_lines(
-        texts.comparable.characters, texts.line_starts, texts.first_lines, hashes, starts
+
+    hashes: np.ndarray
+    letters: np.ndarray
+    places: np.ndarray
+    starts: np.ndarray
+
+
+def paragraphs_of(texts: FoldedBatch) -> Paragraphs:
+    """The kernel."""
+    letters = np.diff(texts.line_starts)
+    numbers = np.flatnonzero(letters >= LEAST_CHARACTERS)
+    hashes = np.empty(len(numbers), np.uint64)
+    _hash_lines(texts.comparable.characters, texts.line_starts, numbers, hashes)
+    return Paragraphs(
+        hashes,
+        letters[numbers].astype(np.uint32),
+        texts.line_places[numbers],
+        np.searchsorted(numbers, texts.first_lines).astype(np.int64),
     )
-    return hashes[:count], starts
 
 
 @kernel
-def _hash_lines(characters, line_starts, first_lines, hashes, starts):  # type: ignore[no-untyped-def]
-    count = 0
-    for text in range(first_lines.shape[0] - 1):
-        for line in range(first_lines[text], first_lines[text + 1]):
-            if line_starts[line + 1] - line_starts[line] < LEAST_CHARACTERS:
-                continue
-            state = np.uint64(0)
-            for place in range(line_starts[line], line_starts[line + 1]):
-                state = absorb(state, np.uint64(characters[place]))
-            hashes[count] = mix64(state)
-            count += 1
-        starts[text + 1] = count
-    return count
+def _hash_lines(characters, line_starts, numbers, hashes):  # type: ignore[no-untyped-def]
+    for place in range(numbers.shape[0]):
+        line = numbers[place]
+        state = np.uint64(0)
+        for character in characters[line_starts[line] : line_starts[line + 1]]:
+            state = absorb(state, np.uint64(character))
+        hashes[place] = mix64(state)

@@ -69,6 +69,11 @@ def test_every_document_has_the_values_of_the_references(tmp_path: Path) -> None
         assert row["content_hash"] == hashlib.sha256(text.encode()).digest()[:16]
         paragraphs = np.array(paragraph_hashes(folded_lines(text)), "<u8")
         assert row["paragraph_hashes"] == paragraphs.tobytes()
+        letters = np.frombuffer(row["paragraph_letters"], "<u4")
+        places = np.frombuffer(row["paragraph_places"], "<i4").reshape(-1, 2)
+        lines = ["".join(folded_lines(text[start:end])) for start, end in places]
+        assert paragraph_hashes(lines) == paragraphs.tolist()
+        assert letters.tolist() == list(map(len, lines))
         assert row["bands"] == minhash.band_keys(text).astype("<u8").tobytes()
         assert row["traditional_share"] == (0.25 if number else 0)
         assert row["personal_email"] == number

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from filters.folding import fold, fold_texts, folded_lines, folding
 from filters.kernels.character_classes import CLASSES, count_classes
 from filters.kernels.character_variety import CharacterVariety, character_variety
+from filters.kernels.folding import lines_with_places
 from filters.kernels.line_statistics import COUNTS, line_statistics, line_statistics_of
-from filters.kernels.paragraph_hashes import paragraph_hashes, paragraph_hashes_of
+from filters.kernels.paragraph_hashes import LEAST_CHARACTERS, paragraph_hashes, paragraphs_of
 from filters.kernels.repetition import LENGTHS, MOST_CHARACTERS, Repetition, repetition
 from filters.kernels.text_batch import TextBatch
 from filters.kernels.title_lines import beyond_title_characters, beyond_title_characters_of
@@ -110,10 +111,26 @@ def test_every_folded_form_is_final() -> None:
 @given(TEXTS)
 def test_paragraph_hashes(texts: list[str]) -> None:
     texts = [*texts, "春天的江南总是下着细雨。\n短\n" * 2]
-    hashes, starts = paragraph_hashes_of(fold_texts(TextBatch.from_strings(texts)))
+    found = paragraphs_of(fold_texts(TextBatch.from_strings(texts)))
     for number, text in enumerate(texts):
-        expected = paragraph_hashes(folded_lines(text))
-        assert hashes[starts[number] : starts[number + 1]].tolist() == expected
+        here = slice(found.starts[number], found.starts[number + 1])
+        lines = folded_lines(text)
+        assert found.hashes[here].tolist() == paragraph_hashes(lines)
+        paragraphs = [line for line in lines if len(line) >= LEAST_CHARACTERS]
+        assert found.letters[here].tolist() == list(map(len, paragraphs))
+        places = found.places[here].tolist()
+        assert [folded_lines(text[start:end]) for start, end in places] == [[p] for p in paragraphs]
+        assert all(text[:start][-1:] in ("", "\n") for start, _ in places)
+        assert all(text[end:][:1] in ("", "\n") for _, end in places)
+
+
+@given(TEXTS)
+def test_places_of_lines(texts: list[str]) -> None:
+    folded = fold_texts(TextBatch.from_strings(texts))
+    for number, text in enumerate(texts):
+        places = folded.line_places[folded.first_lines[number] : folded.first_lines[number + 1]]
+        expected = lines_with_places(text, folding())
+        assert list(map(tuple, places.tolist())) == [place for _, place in expected]
 
 
 _WORD = st.text("ab桥𠀀", max_size=4)
@@ -146,7 +163,7 @@ def _kernels(texts: TextBatch) -> None:
     Repetition().measure(texts)
     CharacterVariety().measure(texts)
     address_characters_of(texts)
-    paragraph_hashes_of(folded)
+    paragraphs_of(folded)
     beyond_title_characters_of(folded.comparable, folded)
     WordIndex({"list": ["aa", "a", "ab", "桥"]}).search(texts, folded.texts)
 
@@ -197,7 +214,8 @@ def test_real_texts(name: str) -> None:
     folded = fold_texts(batch)
     counts, of_classes = line_statistics_of(batch)
     distinct, entropy = CharacterVariety().measure(batch)
-    hashes, starts = paragraph_hashes_of(folded)
+    paragraphs = paragraphs_of(folded)
+    hashes, starts = paragraphs.hashes, paragraphs.starts
     kernels: list[tuple[list[object], Callable[[str], object]]] = [
         (counts.tolist(), lambda text: list(line_statistics(text).values())),
         (of_classes.tolist(), count_classes),

@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-STAGES = 10
+STAGES = 11
 COMPARED = ("corpus", "dropped", "dead_letters", "tokenizer", "shards", "ledger.json")
 
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from filters.chinese_prefilter import chinese_in_bytes
 from filters.clean import Cleaner, CleanSettings
+from filters.decontamination import Decontaminator, comparable
+from filters.decontamination_settings import Decontaminate
 from filters.encoding import decode_page
 from filters.folding import fold_texts
 from filters.kernels.band_buckets import candidates_of
@@ -92,6 +94,11 @@ def _find_duplicates() -> None:
     agreement_of(np.ones((2, 4), np.uint32), np.array([[0, 1]]))
 
 
+def _decontaminate() -> None:
+    known = comparable([_TEXT])
+    Decontaminator(known, Decontaminate()).find_batch(TextBatch.from_strings([_TEXT]))
+
+
 # What is compiled, in the words of the progress line.
 _STEPS: dict[str, Callable[[], None]] = {
     "reading bytes": _read_bytes,
@@ -100,6 +107,7 @@ _STEPS: dict[str, Callable[[], None]] = {
     "signals": _measure,
     "classifiers": _classify,
     "duplicates": _find_duplicates,
+    "evaluation sets": _decontaminate,
 }
 
 
@@ -115,7 +123,7 @@ def compile_kernels(say: Callable[[str], None]) -> None:
     for name, step in _STEPS.items():
         started = time.monotonic()
         step()
-        say(f"  {name:<14} {time.monotonic() - started:.1f} s")
+        say(f"  {name:<15} {time.monotonic() - started:.1f} s")
     note_all_compiled()
 
 

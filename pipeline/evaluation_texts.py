@@ -72,13 +72,14 @@ class EvaluationTexts:
                     holders.setdefault((text, name), row)["items"] += 1
         rows = [holders[key] for key in sorted(holders)]
         sizes = {name: len(members) for name, members in sets.items()}
-        is_common = np.zeros(len(numbers), np.bool_)
-        for row in rows:
-            least = max(COMMON_ITEMS, COMMON_SHARE * sizes[row["set"]])
-            is_common[row["text"]] |= row["items"] > least
-        texts = pa.table([pa.array(numbers, pa.large_string()), pa.array(is_common)], _TEXTS)
+        common = {
+            row["text"]
+            for row in rows
+            if row["items"] > max(COMMON_ITEMS, COMMON_SHARE * sizes[row["set"]])
+        }
+        texts = [{"text": text, "common": number in common} for text, number in numbers.items()]
         return [
-            self._write("texts", texts),
+            self._write("texts", pa.Table.from_pylist(texts, _TEXTS)),
             self._write("items", pa.Table.from_pylist(items, _ITEMS)),
             self._write("holders", pa.Table.from_pylist(rows, _HOLDERS)),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -56,3 +57,14 @@ class Decontaminate(Settings):
                 "a shorter text holds no n-gram that could be found"
             )
         return self
+
+
+def explain(settings: Decontaminate) -> Iterator[str]:
+    """Yields lines that say what is looked for, for `pangu plan`."""
+    if not settings.sets:
+        return
+    what = {"cut": "cut the sentences of", "drop": "drop documents with"}[settings.action]
+    yield (
+        f"{what} {', '.join(settings.sets)}: {settings.min_share:.0%} of a passage's "
+        f"{settings.ngram}-grams"
+    )

@@ -72,6 +72,7 @@ def plan(recipe: Path, run_path: str | None, overrides: tuple[str, ...]) -> None
     Example:
       pangu plan recipes/demo.yaml --out demo/run --set rules.too_short.min=200
     """
+    from filters.decontamination_settings import explain as explain_decontamination
     from filters.duplicates import explain as explain_duplicates
     from filters.rules import explain_rule
     from pipeline.recipe import load_recipe
@@ -90,9 +91,11 @@ def plan(recipe: Path, run_path: str | None, overrides: tuple[str, ...]) -> None
         click.echo(f"  drop where {explain_rule(rule):<36} {name}")
     for line in explain_duplicates(loaded.deduplicate):
         click.echo(f"  {line}")
+    for line in explain_decontamination(loaded.decontaminate):
+        click.echo(f"  {line}")
     click.echo()
     for stage in planned.stages:
-        click.echo(f"  {stage.stage.name:<12} {stage.state:<9} {stage.reason}")
+        click.echo(f"  {stage.stage.name:<17} {stage.state:<9} {stage.reason}")
     click.echo()
     if planned.finished:
         click.echo("Nothing to do.")
@@ -171,11 +174,11 @@ def status(run_path: str) -> None:
     for entry in directory.read_record(CURRENT)["stages"]:
         stage = entry["stage"]
         if stage in manifests:
-            click.echo(f"  {stage:<12} finished  {_summary(manifests[stage])}")
+            click.echo(f"  {stage:<17} finished  {_summary(manifests[stage])}")
         else:
             done = len(directory.finished_parts(stage))
             note = f"{done} input files done" if done else ""
-            click.echo(f"  {stage:<12} open      {note}".rstrip())
+            click.echo(f"  {stage:<17} open      {note}".rstrip())
 
 
 @click.command()
@@ -212,7 +215,7 @@ class _Printer:
         self._check()
         self._started = time.monotonic()
         if self._live:
-            self._line(f"  {planned.stage.name:<12} {planned.reason}")
+            self._line(f"  {planned.stage.name:<17} {planned.reason}")
 
     def parts_done(self, stage: str, done: int, total: int) -> None:
         self._check()
@@ -220,13 +223,13 @@ class _Printer:
             return
         seconds = time.monotonic() - self._started
         left = f", about {seconds / done * (total - done):.0f} s left" if 0 < done < total else ""
-        self._line(f"  {stage:<12} {done} of {total} files, {seconds:.0f} s{left}")
+        self._line(f"  {stage:<17} {done} of {total} files, {seconds:.0f} s{left}")
 
     def stage_ends(self, stage: str, manifest: Mapping[str, Any]) -> None:
         self._check()
         if self._live:
             self._line("")
-        click.echo(f"  {stage:<12} {_summary(manifest)}")
+        click.echo(f"  {stage:<17} {_summary(manifest)}")
 
     def _line(self, text: str) -> None:
         click.echo(f"\r\x1b[K{text}", nl=False)

@@ -11,16 +11,17 @@ import pyarrow.compute as pc
 
 from filters.rules import Rule, explain_rule
 from pangu_settings import UserError
-from pipeline import storage
+from pipeline import cuts, storage
 from pipeline.cluster_view import compared_with, describe_cluster, differences
 from pipeline.documents import ORIGIN
 from pipeline.recipe import recipe_of_run
-from pipeline.run_directory import RunDirectory
+from pipeline.run_directory import CURRENT, RunDirectory
 from pipeline.tables import read_rows, read_table, table_path
 from pipeline.terminal import one_line
 
 SHORTEST_PREFIX = 6
 TITLE_CHARACTERS = 200
+CUT_CHARACTERS = 80
 # Columns of the signals table that say which document it is; all others but keys are signals.
 _NOT_MEASURED = {*(field.name for field in ORIGIN), "text_bytes"}
 
@@ -120,7 +121,7 @@ def describe(
         for index, line in enumerate(describe_cluster(run, merge)):
             yield f"{'deduplicate' if index == 0 else '':<13}{line}"
         if merge["kept"]:
-            yield from _placement(run, place)
+            yield from _taken_away(run, place, cleaned["text"])
         yield from _differences(run, merge, cleaned["text"], compare)
     yield "text"
     text = cleaned["text"]
@@ -169,11 +170,33 @@ def _differences(run: RunDirectory, merge: dict[str, Any], text: str, other: str
         yield f"  {line}"
 
 
-def _placement(run: RunDirectory, place: Place) -> Iterator[str]:
+def _taken_away(run: RunDirectory, place: Place, text: str) -> Iterator[str]:
+    """Yields what stages after deduplication took away, and where the rest is."""
+    stages = [entry["stage"] for entry in run.read_record(CURRENT)["stages"]]
+    folders = {name: run.current_folder(name) for name in cuts.STAGES if name in stages}
     merges = read_table(
         table_path(run.current_folder("deduplicate"), "verdicts", place.part), ["kept"]
     )
-    position = pc.sum(merges.column("kept").slice(0, place.row)).as_py() or 0
+    kept = np.asarray(merges.column("kept"))
+    removals = cuts.read_removals(folders, cuts.stages_on(folders), place.part, kept)
+    if place.row in removals.dropped:
+        dropped = removals.dropped[place.row]
+        yield (
+            f"{dropped.stage:<12} dropped by {dropped.rule}: {dropped.value} "
+            f"(limit {dropped.limit})"
+        )
+        return
+    _, taken = cuts.cut(text, removals.spans(place.row, 1).get(place.row, []))
+    for index, span in enumerate(taken):
+        shown = one_line(text[span.start : span.end], CUT_CHARACTERS)
+        yield (
+            f"{'' if index else 'cut':<13}{span.end - span.start:,} characters at {span.start:,} "
+            f"({span.reason}): {shown}"
+        )
+    yield from _placement(run, place, int(removals.kept[: place.row].sum()))
+
+
+def _placement(run: RunDirectory, place: Place, position: int) -> Iterator[str]:
     yield f"mix          corpus/{place.part}.parquet, row {position}"
     shards = storage.read_json_or_none(run.join("shards", "index.json"))
     if shards is None:

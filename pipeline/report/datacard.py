@@ -18,7 +18,6 @@ KNOWN_GAPS = (
     "be met.",
     "Near-duplicates are found by MinHash, which misses some of those that are barely similar "
     "enough.",
-    "Overlap with evaluation sets is not removed.",
     "Advertisements and sensitive pages are recognised by phrases; quotations and news about the "
     "same subjects may be dropped with them.",
 )
@@ -43,6 +42,8 @@ def render_data_card(run: ReportInput) -> str:
         _rules(run.recipe),
         "## Deduplication",
         _deduplication(run),
+        "## Evaluation sets",
+        _evaluation_sets(run),
         "## Tokenizer",
         _list(f"{name}: {value}" for name, value in plain_facts(run.tokenizer).items()),
         "## Known gaps",
@@ -129,6 +130,25 @@ def _deduplication(run: ReportInput) -> str:
             f"documents merged: {merged:,}",
         ]
     )
+
+
+def _evaluation_sets(run: ReportInput) -> str:
+    found = run.decontamination
+    if not found:
+        return "None was named: overlap with evaluation sets is not removed."
+    note = (
+        f"A text was found if a document holds {found['min_share']:.0%} of the "
+        f"{found['ngram']}-grams (letters and digits, folded) of a passage of it; texts of fewer "
+        f"than {found['min_characters']} letters and digits were not looked for. Sentences were "
+        f"cut out of {found['cut_documents']:,} documents, {found['dropped_documents']:,} were "
+        "dropped."
+    )
+    rows = [
+        [name, *(f"{counts[key]:,}" for key in ("items", "too_short", "found", "documents"))]
+        for name, counts in found["sets"].items()
+    ]
+    heads = ["set", "items", "too short", "found", "documents with one"]
+    return f"{note}\n\n" + _table(heads, rows)
 
 
 def _list(lines: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import storage
+from pipeline.cuts import STAGES as CUTTING_STAGES
 from pipeline.ledger import Books
 from pipeline.recipe import Recipe
 from pipeline.report.sample import Histogram, LargestRows, ValueRange
@@ -33,6 +34,8 @@ TITLE_CHARACTERS = 100
 URL_CHARACTERS = 200
 VALUE_CHARACTERS = 80
 EXCERPT_CHARACTERS = 120
+
+DECONTAMINATION = "decontamination.json"
 
 Encodings = Mapping[str, Mapping[str, Mapping[str, int]]]
 
@@ -124,6 +127,7 @@ class ReportInput:
       qualities: quality score of the same.
       captured: earliest and latest capture time of the corpus, None where unknown.
       encodings: source -> encoding -> {"pages", "repaired"}.
+      decontamination: content of decontamination.json; {} if no evaluation set was named.
       shards: content of shards/index.json.
       tokenizer: content of tokenizer/facts.json.
       files: results in the run directory.
@@ -138,6 +142,7 @@ class ReportInput:
     captured: tuple[datetime | None, datetime | None]
     dead_letters: tuple[DeadLetters, ...]
     encodings: Encodings
+    decontamination: Mapping[str, Any]
     shards: Mapping[str, Any]
     tokenizer: Mapping[str, Any]
     files: tuple[ResultFile, ...]
@@ -170,6 +175,7 @@ def gather_report(run: str, recipe: Recipe, encodings: Encodings) -> ReportInput
         captured=(corpus.captured.smallest, corpus.captured.largest),
         dead_letters=_read_dead_letters(run),
         encodings=encodings,
+        decontamination=storage.read_json_or_none(storage.join(run, DECONTAMINATION)) or {},
         shards=storage.read_json(storage.join(run, "shards", "index.json")),
         tokenizer=storage.read_json(storage.join(run, "tokenizer", "facts.json")),
         files=tuple(_result_files(run)),
@@ -262,7 +268,10 @@ def _read_dropped(
         DropReason(*reason, sample.offered, tuple(map(_example, sample.rows())))
         for reason, sample in samples.items()
     ]
-    order = {stage: place for place, stage in enumerate(("extract", "decide", "deduplicate"))}
+    order = {
+        stage: place
+        for place, stage in enumerate(("extract", "decide", "deduplicate", *CUTTING_STAGES))
+    }
     reasons.sort(key=lambda r: (order.get(r.stage, len(order)), r.stage, -r.documents, r.rule))
     return tuple(reasons), members
 
@@ -364,3 +373,6 @@ def _result_files(run: str) -> Iterator[ResultFile]:
         "recipe.yaml",
     ):
         yield ResultFile(path, None, storage.size(storage.join(run, path)))
+    if storage.exists(storage.join(run, DECONTAMINATION)):
+        size = storage.size(storage.join(run, DECONTAMINATION))
+        yield ResultFile(DECONTAMINATION, None, size)

@@ -12,7 +12,9 @@ import pytest
 from crawl.build import Crawl
 from runs import FinishedRun, digest_of_results, run_recipe, write_recipe
 
+from filters.decontamination_settings import explain
 from pangu_settings import SettingsError, UserError
+from pipeline.inspect import describe
 from pipeline.recipe import load_recipe
 from pipeline.run import make_plan
 from pipeline.run_directory import RunDirectory
@@ -230,3 +232,40 @@ def test_the_texts_of_the_sets_are_kept_once(cut_run: FinishedRun) -> None:
     folder = Path(RunDirectory(str(cut_run.path)).current_folder("decontaminate"))
     texts = pq.read_table(folder / "known" / "texts.parquet").column("text").to_pylist()
     assert len(texts) == len(set(texts)) == 5
+
+
+def test_inspect_shows_what_was_cut_and_where_the_rest_is(cut_run: FinishedRun) -> None:
+    row = mosses(cut_run, "corpus")[0]
+    output = "\n".join(describe(RunDirectory(str(cut_run.path)), row["id"]))
+    assert f"{len(LEAKED) + 1} characters at" in output
+    assert f"(evaluation_text): {LEAKED[:20]}" in output
+    (part,) = {name.stem for name in (cut_run.path / "corpus").glob("encyclopedia*")}
+    place = [other["id"] for other in part_rows(cut_run, part)].index(row["id"])
+    assert f"corpus/{part}.parquet, row {place}" in output
+
+
+def part_rows(run: FinishedRun, part: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(run.path / "corpus" / f"{part}.parquet").to_pylist()
+    return rows
+
+
+def test_report_and_data_card_show_each_set(cut_run: FinishedRun, finished: FinishedRun) -> None:
+    page = (cut_run.path / "report" / "index.html").read_text(encoding="utf-8")
+    table = page[page.index('id="evaluation-sets"') :].partition("</table>")[0]
+    cells = [cell.partition("<")[0] for cell in table.split("<td")[1:]]
+    assert [cell.rpartition(">")[2] for cell in cells] == [
+        *("moss", "3", "1", "1", "50.0%", "1"),
+        # A word repeated is too little to look for.
+        *("riddles", "2", "1", "0", "0.0%", "0"),
+    ]
+    assert LEAKED[:40] in page
+    card = (cut_run.path / "datacard.md").read_text(encoding="utf-8")
+    assert "| moss | 3 | 1 | 1 | 1 |" in card
+    assert "overlap with evaluation sets is not removed" not in card
+    card = (finished.path / "datacard.md").read_text(encoding="utf-8")
+    assert "overlap with evaluation sets is not removed" in card
+
+
+def test_plan_says_what_is_looked_for(leaking: Path) -> None:
+    (line,) = explain(load_recipe(leaking).decontaminate)
+    assert line == "cut the sentences of moss, riddles: 50% of a passage's 13-grams"

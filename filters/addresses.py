@@ -1,4 +1,4 @@
-"""When two web addresses name one page."""
+"""What web addresses say: when two name one page, and which host serves it."""
 
 from __future__ import annotations
 
@@ -29,3 +29,15 @@ def page_of(url: str) -> str:
     place = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
     query = f"?{parts.query}" if parts.query else ""
     return f"//{user}{parts.hostname}{place}{parts.path or '/'}{query}"
+
+
+def host_of(url: str) -> str:
+    """The host that an address names, in small letters; "" where it names none.
+
+    `www.` and `m.` are hosts of their own: whether they serve the same pages is known to nobody but
+    the site.
+    """
+    try:
+        return urlsplit(url.strip()).hostname or ""
+    except ValueError:
+        return ""

@@ -26,6 +26,7 @@ from filters.kernels.fasttext_prediction import FoldedModel, fold_rows
 from filters.kernels.fasttext_words import WordTable
 from filters.kernels.html_blocks import nesting
 from filters.kernels.line_hashes import line_hashes
+from filters.kernels.repeated_hashes import may_be_repeated
 from filters.kernels.segmentation import Dictionary, Segmenter
 from filters.kernels.shingle_sets import agreement_of, distinct, jaccard_of
 from filters.kernels.text_batch import TextBatch
@@ -89,6 +90,7 @@ def _find_duplicates() -> None:
     keys = np.array([7, 7, 9], np.uint64)
     Forest(3).connect(candidates_of(keys, keys, keys + keys, 8, True).pairs % np.uint64(3))
     Forest(3).labels()
+    may_be_repeated(keys)
     sets = distinct(np.array([2, 1, 1], np.uint32), np.array([0, 1, 3]))
     jaccard_of(sets, np.array([[0, 1]]), 0.8)
     agreement_of(np.ones((2, 4), np.uint32), np.array([[0, 1]]))

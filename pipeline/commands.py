@@ -74,6 +74,7 @@ def plan(recipe: Path, run_path: str | None, overrides: tuple[str, ...]) -> None
     """
     from filters.decontamination_settings import explain as explain_decontamination
     from filters.duplicates import explain as explain_duplicates
+    from filters.line_duplicates import explain as explain_lines
     from filters.rules import explain_rule
     from pipeline.recipe import load_recipe
     from pipeline.run import make_plan
@@ -90,6 +91,8 @@ def plan(recipe: Path, run_path: str | None, overrides: tuple[str, ...]) -> None
     for name, rule in loaded.rules.items():
         click.echo(f"  drop where {explain_rule(rule):<36} {name}")
     for line in explain_duplicates(loaded.deduplicate):
+        click.echo(f"  {line}")
+    for line in explain_lines(loaded.deduplicate_lines):
         click.echo(f"  {line}")
     for line in explain_decontamination(loaded.decontaminate):
         click.echo(f"  {line}")

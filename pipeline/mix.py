@@ -246,7 +246,7 @@ def _run(run: StageRun) -> Outcome:
 STAGE = Stage(
     name=NAME,
     module=__name__,
-    needs=("extract", "clean", "decide", "deduplicate", "decontaminate"),
+    needs=("extract", "clean", "decide", "deduplicate", *cuts.STAGES),
     settings=_settings,
     run=_run,
     publishes={"corpus": "corpus", "dropped": "dropped", "dead_letters": "dead_letters"},

@@ -13,6 +13,7 @@ from filters.classifier_settings import ClassifierSettings, score_names
 from filters.clean import CleanSettings
 from filters.decontamination_settings import Decontaminate
 from filters.duplicate_settings import Deduplicate
+from filters.line_duplicate_settings import DeduplicateLines
 from filters.personal_data import PersonalDataSettings
 from filters.personal_data_kinds import PERSONAL_DATA
 from filters.presets import load_preset
@@ -112,6 +113,7 @@ class Recipe(Settings):
         description="rule name -> signal and limit, over those of the preset; null removes one",
     )
     deduplicate: Deduplicate = Deduplicate()
+    deduplicate_lines: DeduplicateLines = DeduplicateLines()
     decontaminate: Decontaminate = Decontaminate()
     tokenizer: VocabularySettings = VocabularySettings()
     shards: Shards = Shards()

@@ -178,7 +178,7 @@ def score(truth: Truth, survivors: np.ndarray) -> Score:
     """
     removed = survivors != np.arange(truth.documents)
     right = removed & (nearest(truth, survivors) >= SIMILAR)
-    left = len(still_to_remove(truth, survivors))
+    left = still_to_remove(truth, survivors)
     similar = truth.similar
     together = (survivors[similar[:, 0]] == survivors[similar[:, 1]]).sum()
     sizes = np.bincount(survivors, minlength=1).astype(np.int64)
@@ -213,15 +213,35 @@ def nearest(truth: Truth, survivors: np.ndarray) -> np.ndarray:
     return best
 
 
-def still_to_remove(truth: Truth, survivors: np.ndarray) -> set[int]:
-    """Of the documents that stay, those that go when each takes in what is like it, in order."""
-    similar = truth.similar
-    both = similar[~is_apart(similar, survivors)]
-    gone: set[int] = set()
-    for first, second in both[np.lexsort(both.T[::-1])].tolist():
-        if first not in gone:
-            gone.add(second)
-    return gone
+def exact_survivors(pairs: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """What an exact search makes of similar pairs: the best document takes in what is like it, then
+    of the rest the next best.
+
+    Args:
+      pairs: int64 (pairs, 2).
+      ranks: int64 (documents,), 0 is the best.
+
+    Returns:
+      int64 (documents,): the document that stands for each.
+    """
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    # Each document's neighbours one after another, documents in the order of their ranks.
+    both = both[np.lexsort((ranks[both[:, 1]], ranks[both[:, 0]]))]
+    survivors = np.arange(len(ranks))
+    stays = np.zeros(len(ranks), np.bool_)
+    for first, second in both.tolist():
+        if survivors[first] == first:
+            stays[first] = True
+            if not stays[second] and survivors[second] == second:
+                survivors[second] = first
+    return survivors
+
+
+def still_to_remove(truth: Truth, survivors: np.ndarray) -> int:
+    """How many of the documents that stay an exact search would take out."""
+    left = truth.similar[~is_apart(truth.similar, survivors)]
+    exact = exact_survivors(left, np.arange(truth.documents))
+    return int((exact != np.arange(truth.documents)).sum())
 
 
 @dataclass(frozen=True)
@@ -270,11 +290,36 @@ def score_kinds(
     return scores
 
 
-def score_bands(truth: Truth, survivors: np.ndarray) -> dict[Band, tuple[int, float]]:
-    """For each of BANDS: how many pairs are so similar, and the share of not both staying."""
+@dataclass(frozen=True)
+class BandScore:
+    """What became of the pairs of one band of similarity.
+
+    Attributes:
+      pairs: how many there are.
+      found: share of them of which not both stay.
+      lone_pairs: those of which neither document is similar to a third, so that no other pair
+        helps.
+      lone_found: share of those of which not both stay.
+    """
+
+    pairs: int
+    found: float
+    lone_pairs: int
+    lone_found: float
+
+
+def score_bands(truth: Truth, survivors: np.ndarray) -> dict[Band, BandScore]:
+    """The score of each of BANDS."""
     apart = is_apart(truth.pairs, survivors)
+    degrees = np.bincount(truth.similar.ravel(), minlength=truth.documents)
+    lone = (degrees[truth.pairs] == 1).all(axis=1)
     found = {}
     for low, high in BANDS:
-        chosen = (truth.similarity >= low) & (truth.similarity < high)
-        found[low, high] = (int(chosen.sum()), _share((apart & chosen).sum(), chosen.sum()))
+        here = (truth.similarity >= low) & (truth.similarity < high)
+        found[low, high] = BandScore(
+            int(here.sum()),
+            _share((apart & here).sum(), here.sum()),
+            int((lone & here).sum()),
+            _share((apart & lone & here).sum(), (lone & here).sum()),
+        )
     return found

@@ -15,7 +15,9 @@ from benchmarks.dedup_corpus import COPIES, KINDS, Document, make_corpus
 from benchmarks.dedup_truth import (
     LEAST,
     SHINGLE,
+    BandScore,
     Truth,
+    exact_survivors,
     find_truth,
     score,
     score_bands,
@@ -158,8 +160,22 @@ def test_score_of_pairs() -> None:
     assert found.pair_recall == pytest.approx(2 / 3)
 
 
-def test_what_is_left_is_taken_out_as_an_exact_search_would() -> None:
-    assert still_to_remove(chain(), np.arange(5)) == {1, 3}
+@pytest.mark.parametrize(
+    ("ranks", "survivors"),
+    [
+        ([0, 1, 2, 3, 4], [0, 0, 2, 2, 4]),
+        ([4, 3, 2, 1, 0], [1, 1, 3, 3, 4]),
+        ([1, 0, 2, 3, 4], [1, 1, 1, 3, 4]),
+    ],
+)
+def test_an_exact_search_merges_into_the_best_only(ranks: list[int], survivors: list[int]) -> None:
+    assert exact_survivors(chain().similar, np.array(ranks)).tolist() == survivors
+
+
+def test_what_is_left_is_what_an_exact_search_takes_out() -> None:
+    assert still_to_remove(chain(), np.arange(5)) == 2
+    assert still_to_remove(chain(), np.array([0, 0, 2, 3, 4])) == 1
+    assert still_to_remove(chain(), np.array([0, 0, 2, 2, 4])) == 0
 
 
 def test_scores_by_kind_and_band() -> None:
@@ -176,8 +192,16 @@ def test_scores_by_kind_and_band() -> None:
     assert (kinds["copy"].planned, kinds["copy"].found, kinds["copy"].wrong) == (2, 0.5, 0)
     assert (kinds["site"].planned, kinds["site"].removed, kinds["site"].wrong) == (0, 1.0, 1)
     bands = score_bands(truth, survivors)
-    assert bands[0.8, 0.85] == (1, 0.0)
-    assert bands[0.95, 1.01] == (1, 1.0)
+    assert bands[0.8, 0.85] == BandScore(1, 0.0, 0, 1.0)
+    assert bands[0.95, 1.01] == BandScore(1, 1.0, 0, 1.0)
+
+
+def test_pairs_alone_are_those_that_no_third_document_is_similar_to() -> None:
+    truth = Truth(5, np.array([[0, 1], [2, 3], [3, 4]]), np.array([0.81, 0.81, 0.75]))
+    found = score_bands(truth, np.arange(5))[0.8, 0.85]
+    assert found == BandScore(2, 0.0, 2, 0.0)
+    found = score_bands(truth, np.array([0, 0, 2, 3, 4]))[0.8, 0.85]
+    assert found == BandScore(2, 0.5, 2, 0.5)
 
 
 def test_shares_of_kinds_leave_room_for_documents_alone() -> None:

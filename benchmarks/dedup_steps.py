@@ -1,0 +1,230 @@
+"""What each step of our deduplication costs on one core."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from benchmarks.dedup_scale import packed
+from filters.duplicate_settings import Deduplicate
+from filters.duplicates import SMALL_BUCKET
+from filters.folding import fold_texts
+from filters.kernels.band_buckets import candidates_of
+from filters.kernels.components import Forest
+from filters.kernels.shingle_sets import PackedSets, distinct, jaccard_of
+from filters.kernels.text_batch import TextBatch
+from filters.minhash import MinHash
+from pipeline.deduplicate import find_duplicates
+from pipeline.documents import TIMESTAMP
+from pipeline.duplicates import candidates, judging, members
+from pipeline.duplicates.inputs import Inputs
+from pipeline.duplicates.keys import fixed_width
+from pipeline.execution import Execution
+from pipeline.measure import content_hashes
+from pipeline.parts import Part, PartTransform
+
+ROUNDS = 3
+BATCH_ROWS = 500
+PART_ROWS = 25_000
+# Of the stage, what runs in the process that starts it while workers wait.
+ALONE = "components and division into blocks"
+
+_Result = TypeVar("_Result")
+
+
+@dataclass
+class Costs:
+    """Seconds of one core, and what they were spent on.
+
+    Attributes:
+      documents, text_bytes: of the corpus; bytes of UTF-8.
+      seconds: by step.
+      rows: keys of bands and content hashes that are brought together.
+      compared: documents whose texts are read once more.
+      compared_bytes: of those texts.
+      shingles: in their sets, 4 bytes each.
+      pairs: that are checked.
+    """
+
+    documents: int
+    text_bytes: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    rows: int = 0
+    compared: int = 0
+    compared_bytes: int = 0
+    shingles: int = 0
+    pairs: int = 0
+
+    def time(self, step: str, work: Callable[[], _Result]) -> _Result:
+        """Does something ROUNDS times; the fastest counts."""
+        taken = []
+        for _ in range(ROUNDS):
+            start = time.process_time()
+            result = work()
+            taken.append(time.process_time() - start)
+        self.seconds[step] = min(taken)
+        return result
+
+
+def read_texts(path: Path) -> list[pa.StringArray]:
+    """The texts of a Parquet file, BATCH_ROWS at a time."""
+    batches = pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=["text"])
+    return [batch.column("text") for batch in batches]
+
+
+def measure_kernels(columns: Sequence[pa.StringArray]) -> Costs:
+    """Times the kernels over texts that are in memory."""
+    near = Deduplicate().near
+    minhash = MinHash(near.shingle, near.bands, near.rows, near.seed)
+    sizes = np.concatenate([np.asarray(pc.binary_length(column)) for column in columns])
+    costs = Costs(len(sizes), int(sizes.sum()))
+    folded = costs.time("decode and fold", lambda: [_folded(column) for column in columns])
+    signed = costs.time("signatures, bands", lambda: [minhash.band_keys_of(f) for f in folded])
+    has_bands = np.concatenate([has for has, _ in signed])
+    keys = np.concatenate([keys for _, keys in signed])[has_bands]
+    ordinals = np.flatnonzero(has_bands).astype(np.uint64)
+    hashes = costs.time("content hashes", lambda: [content_hashes(column) for column in columns])
+    texts = np.concatenate([fixed_width(column, 16)[:, 0] for column in hashes])[has_bands]
+    found = costs.time(
+        "candidates",
+        lambda: [
+            candidates_of(keys[:, band], texts, ordinals, SMALL_BUCKET, False).pairs
+            for band in range(near.bands)
+        ],
+    )
+    pairs = np.unique(np.concatenate(found).astype(np.int64), axis=0)
+    used = np.unique(pairs)
+    chosen = pa.chunked_array(columns).take(pa.array(used))
+    sets = costs.time("sets of candidates", lambda: _sets(chosen, minhash))
+    places = np.searchsorted(used, pairs)
+    similarity = costs.time("check", lambda: jaccard_of(sets, places, near.similarity))
+    costs.time(
+        "components", lambda: _connect(costs.documents, pairs[similarity >= near.similarity])
+    )
+    costs.rows = costs.documents + keys.size
+    costs.compared, costs.pairs = len(used), len(pairs)
+    costs.compared_bytes, costs.shingles = int(sizes[used].sum()), len(sets.hashes)
+    return costs
+
+
+def _folded(column: pa.StringArray) -> TextBatch:
+    return fold_texts(TextBatch.from_arrow(column)).comparable
+
+
+def _sets(texts: pa.ChunkedArray, minhash: MinHash) -> PackedSets:
+    found = []
+    for start in range(0, len(texts), BATCH_ROWS):
+        column = texts.slice(start, BATCH_ROWS).combine_chunks()
+        found.append(distinct(*minhash.shingle_hashes_of(_folded(column))))
+    sizes = np.concatenate([[0], *(np.diff(sets.starts) for sets in found)])
+    return PackedSets(np.concatenate([sets.hashes for sets in found]), np.cumsum(sizes))
+
+
+def _connect(documents: int, pairs: np.ndarray) -> np.ndarray:
+    forest = Forest(documents)
+    forest.connect(pairs)
+    return forest.labels()
+
+
+class _TimedExecution(Execution):
+    """One worker, whose time is taken step by step."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def map_parts(
+        self, transform: PartTransform, parts: Sequence[Part], folder: str, step: str = "parts"
+    ) -> None:
+        start = time.process_time()
+        super().map_parts(transform, parts, folder, step)
+        self._seconds[step] = time.process_time() - start
+
+
+def measure_stage(columns: Sequence[pa.StringArray]) -> dict[str, float]:
+    """Seconds of one core by step of the stage, from tables of keys to tables of results."""
+    found: dict[str, float] = {}
+    for _ in range(ROUNDS):
+        steps: dict[str, float] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            total, _ = _run_stage(Path(folder), columns, _TimedExecution(steps))
+        seconds = {
+            "candidates": steps[candidates.STEP],
+            ALONE: total - sum(steps.values()),
+            "texts of candidates": steps[members.STEP],
+            "check and verdicts": steps[judging.STEP],
+        }
+        if not found or total < sum(found.values()):
+            found = seconds
+    return found
+
+
+def find_survivors(columns: Sequence[pa.StringArray]) -> np.ndarray:
+    """int64 (documents,): the document that stands for each."""
+    survivors = np.arange(sum(map(len, columns)))
+    with tempfile.TemporaryDirectory() as folder:
+        _, results = _run_stage(Path(folder), columns, Execution())
+        for path in sorted(Path(results).glob("*.parquet")):
+            table = pq.read_table(path)
+            ordinals = np.asarray(table.column("ordinal")).astype(np.int64)
+            survivors[ordinals] = np.asarray(table.column("survivor").cast(pa.int64()))
+    return survivors
+
+
+def _run_stage(
+    folder: Path, columns: Sequence[pa.StringArray], execution: Execution
+) -> tuple[float, str]:
+    """Seconds, without writing what other stages have written, and the folder of results."""
+    parts = _write_tables(folder, columns)
+    inputs = Inputs(*[str(folder)] * 3, ("made-up",))
+    numbered = inputs.number(parts)
+    start = time.process_time()
+    results = find_duplicates(execution, inputs, numbered, Deduplicate(), str(folder / "work"))
+    return time.process_time() - start, results
+
+
+def _write_tables(folder: Path, columns: Sequence[pa.StringArray]) -> list[Part]:
+    """What the stages before deduplication would have written of the texts."""
+    near = Deduplicate().near
+    minhash = MinHash(near.shingle, near.bands, near.rows, near.seed)
+    texts = pa.chunked_array(columns)
+    parts = []
+    for first in range(0, len(texts), PART_ROWS):
+        text = texts.slice(first, PART_ROWS).combine_chunks()
+        rows = len(text)
+        has_bands, keys = minhash.band_keys_of(_folded(text))
+        bands = packed(pa.binary(), keys)
+        tables = {
+            "documents": {
+                "url": pa.array([""] * rows),
+                "captured_at": pa.nulls(rows, TIMESTAMP),
+                "text": text,
+            },
+            "signals": {
+                "content_hash": content_hashes(text),
+                "bands": pc.if_else(pa.array(has_bands), bands, pa.scalar(b"", pa.binary())),
+            },
+            "verdicts": {
+                "id": [f"{number:09}" for number in range(first, first + rows)],
+                "kept": pa.array(np.ones(rows, np.bool_)),
+                "quality": pa.array(np.zeros(rows, np.float32)),
+                "characters": pc.utf8_length(text).cast(pa.int64()),
+                "text_bytes": pc.binary_length(text).cast(pa.int64()),
+            },
+        }
+        name = f"made-up.{first:09}"
+        for table, data in tables.items():
+            path = folder / table / f"{name}.parquet"
+            path.parent.mkdir(exist_ok=True)
+            pq.write_table(pa.table(data), path, compression="zstd")
+        parts.append(Part(name, "made-up", name, name, rows))
+    return parts

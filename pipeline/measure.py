@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from filters.duplicate_settings import NearDuplicates
 from filters.folding import fold_texts
+from filters.kernels.folding import FoldedBatch
 from filters.kernels.paragraph_hashes import paragraphs_of
 from filters.kernels.text_batch import TextBatch
 from filters.minhash import MinHash
@@ -106,7 +107,6 @@ class MeasurePart:
             has_bands, keys = self.loaded["minhash"].band_keys_of(folded.comparable)
         else:
             has_bands, keys = np.zeros(len(texts), bool), np.empty((len(texts), 0), np.uint64)
-        paragraphs = paragraphs_of(folded)
         band_starts = np.concatenate([[0], np.cumsum(has_bands * keys.shape[1])])
         arrays = [
             *(documents.column(field.name) for field in ORIGIN),
@@ -115,9 +115,7 @@ class MeasurePart:
             _share(documents.column("traditional"), documents.column("hanzi")),
             *(documents.column(name) for name in PERSONAL),
             content_hashes(column),
-            _packed(paragraphs.hashes, "<u8", paragraphs.starts),
-            _packed(paragraphs.letters, "<u4", paragraphs.starts),
-            _packed(paragraphs.places.ravel(), "<i4", 2 * paragraphs.starts),
+            *paragraph_columns(folded).values(),
             _packed(keys[has_bands].ravel(), "<u8", band_starts),
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -143,6 +141,17 @@ def content_hashes(column: pa.StringArray) -> pa.FixedSizeBinaryArray:
         hashlib.sha256(content[start:stop]).digest()[:16] for start, stop in pairwise(borders)
     ]
     return pa.array(digests, pa.binary(16))
+
+
+def paragraph_columns(texts: FoldedBatch) -> dict[str, pa.Array]:
+    """The columns of the signals table that say what lines of some length the texts have."""
+    paragraphs = paragraphs_of(texts)
+    starts = paragraphs.starts
+    return {
+        "paragraph_hashes": _packed(paragraphs.hashes, "<u8", starts),
+        "paragraph_letters": _packed(paragraphs.letters, "<u4", starts),
+        "paragraph_places": _packed(paragraphs.places.ravel(), "<i4", 2 * starts),
+    }
 
 
 def _share(part: pa.Array, whole: pa.Array) -> pa.Array:

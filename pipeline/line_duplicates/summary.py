@@ -70,4 +70,5 @@ def _shown(
         "line": document["text"][start:end][:MOST_CHARACTERS],
         "documents": group["documents"],
     }
-    return {**shown, "host": host_of(document["url"])} if rule == SITE_LINE else shown
+    # A repeated paragraph is of no one host.
+    return {**shown, "host": host_of(document["url"]) if rule == SITE_LINE else ""}

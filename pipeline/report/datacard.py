@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from filters.duplicate_settings import NearDuplicates
 from filters.duplicates import explain as explain_duplicates
+from filters.line_duplicates import explain as explain_lines
 from pipeline.recipe import Recipe, Source
 from pipeline.report.gather import ReportInput, shorten
 from pipeline.report.render import condition, mixture_rows, plain_facts
@@ -128,8 +130,21 @@ def _deduplication(run: ReportInput) -> str:
             *([_minhash(settings.near)] if settings.near.enabled else []),
             f"clusters: {sum(clusters for _, _, clusters, _ in run.clusters.by_size):,}",
             f"documents merged: {merged:,}",
+            *_line_duplicates(run),
         ]
     )
+
+
+def _line_duplicates(run: ReportInput) -> list[str]:
+    rules: Mapping[str, Any] = run.line_duplicates.get("rules", {})
+    return [
+        *explain_lines(run.recipe.deduplicate_lines),
+        *(
+            f"{rule}: {found['lines']:,} lines, {found['characters']:,} characters taken out"
+            for rule, found in rules.items()
+            if found["lines"]
+        ),
+    ]
 
 
 def _evaluation_sets(run: ReportInput) -> str:

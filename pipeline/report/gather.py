@@ -36,6 +36,7 @@ VALUE_CHARACTERS = 80
 EXCERPT_CHARACTERS = 120
 
 DECONTAMINATION = "decontamination.json"
+LINE_DUPLICATES = "line_duplicates.json"
 
 Encodings = Mapping[str, Mapping[str, Mapping[str, int]]]
 
@@ -127,6 +128,7 @@ class ReportInput:
       qualities: quality score of the same.
       captured: earliest and latest capture time of the corpus, None where unknown.
       encodings: source -> encoding -> {"pages", "repaired"}.
+      line_duplicates: content of line_duplicates.json; {} if none were looked for.
       decontamination: content of decontamination.json; {} if no evaluation set was named.
       shards: content of shards/index.json.
       tokenizer: content of tokenizer/facts.json.
@@ -142,6 +144,7 @@ class ReportInput:
     captured: tuple[datetime | None, datetime | None]
     dead_letters: tuple[DeadLetters, ...]
     encodings: Encodings
+    line_duplicates: Mapping[str, Any]
     decontamination: Mapping[str, Any]
     shards: Mapping[str, Any]
     tokenizer: Mapping[str, Any]
@@ -175,6 +178,7 @@ def gather_report(run: str, recipe: Recipe, encodings: Encodings) -> ReportInput
         captured=(corpus.captured.smallest, corpus.captured.largest),
         dead_letters=_read_dead_letters(run),
         encodings=encodings,
+        line_duplicates=storage.read_json_or_none(storage.join(run, LINE_DUPLICATES)) or {},
         decontamination=storage.read_json_or_none(storage.join(run, DECONTAMINATION)) or {},
         shards=storage.read_json(storage.join(run, "shards", "index.json")),
         tokenizer=storage.read_json(storage.join(run, "tokenizer", "facts.json")),

@@ -242,18 +242,20 @@ class TextHashes:
         hashes = np.empty(starts[-1], np.uint32)
         is_wanted = np.zeros(len(self.counts), np.bool_)
         is_wanted[wanted] = True
-        for places, values in self._read():
-            for row in np.flatnonzero(is_wanted[self._texts[places]]):
-                number = np.searchsorted(wanted, self._texts[places[row]])
-                content = np.frombuffer(values[int(row)].as_buffer(), "<u4")
-                hashes[starts[number] : starts[number] + len(content)] = content
+        for texts, content, ends in self._read():
+            rows = np.flatnonzero(is_wanted[texts] & (np.diff(ends) > 0))
+            targets = starts[np.searchsorted(wanted, texts[rows])]
+            for row, target in zip(rows.tolist(), targets.tolist(), strict=True):
+                values = content[ends[row] : ends[row + 1]]
+                hashes[target : target + len(values)] = values
         return PackedSets(hashes, starts)
 
-    def _read(self) -> Iterator[tuple[np.ndarray, pa.Array]]:
-        """Yields (places of documents, their hashes), of those that have any."""
+    def _read(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yields texts (n,), and the hashes of each: content[ends[i]:ends[i + 1]]."""
         for path in self._tables:
             for batch in read_batches(path, ["ordinal", "hashes"], _ROWS_READ):
-                rows = np.flatnonzero(np.asarray(pc.binary_length(batch.column("hashes"))))
-                ordinals = np.asarray(batch.column("ordinal"))[rows]
-                values = batch.column("hashes").take(pa.array(rows))
-                yield np.searchsorted(self._ordinals, ordinals), values
+                ordinals, hashes = np.asarray(batch.column("ordinal")), batch.column("hashes")
+                _, ends, data = hashes.buffers()
+                content = np.frombuffer(data or b"", "<u4")
+                ends = np.frombuffer(ends, np.int64)[hashes.offset :][: len(hashes) + 1] // 4
+                yield self._texts[np.searchsorted(self._ordinals, ordinals)], content, ends

@@ -56,7 +56,8 @@ MEMBER_BYTES = 400
 PAIR_BYTES = 64
 # More files than this at once would cost more than reading a block twice.
 MOST_BLOCKS = 1024
-_ROWS_READ = 64
+# Rows of texts read at a time; row groups end before they are many megabytes.
+_ROWS_READ = 512
 
 
 def block_of(components: np.ndarray, blocks: int) -> np.ndarray:

@@ -106,12 +106,11 @@ def main() -> None:
         print_speed(runs, half)
         print_bands(results)
         print_kinds(large, {name: s for name, (sample, s) in results.items() if sample is large})
-        texts = read_texts(large.path)
-        costs = measure_kernels(texts)
-        stage = measure_stage(texts)
+        costs = measure_kernels(list(read_texts(large.path)))
+        stage, of_few = measure_stage(large.path), measure_stage(small.path)
     print_steps(costs, stage)
     print_goals(large, results[OURS][1], runs["pangu"], costs)
-    print_billion(costs, stage)
+    print_billion(costs, stage, of_few)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -232,8 +231,10 @@ def print_kinds(sample: Sample, results: dict[str, np.ndarray]) -> None:
 def print_goals(sample: Sample, survivors: np.ndarray, done: Run, costs: Costs) -> None:
     found = score(sample.truth, survivors)
     kinds = score_kinds(sample.documents, sample.truth, survivors)
+    full_documents = costs.text_bytes / DOCUMENT_BYTES
     hard = score_bands(sample.truth, survivors)[BANDS[0]]
-    signing = costs.seconds["decode and fold"] + costs.seconds["signatures, bands"]
+    signing = costs.seconds["signatures, bands"]
+    folding = costs.seconds["decode and fold"]
     goals = [
         ("precision", found.precision, 0.995),
         ("recall", found.recall, 0.99),
@@ -247,7 +248,8 @@ def print_goals(sample: Sample, survivors: np.ndarray, done: Run, costs: Costs) 
             1 - kinds["site"].wrong / kinds["site"].documents,
             1,
         ),
-        ("signatures and bands, 2 KB", costs.text_bytes / signing / DOCUMENT_BYTES, 100_000),
+        ("signatures and bands, documents of 2 KB/s/core", full_documents / signing, 100_000),
+        ("the same with decoding and folding", full_documents / (signing + folding), 100_000),
         ("end to end, documents/s/core", done.speed, 10_000),
     ]
     print("| goal | at least | measured | met |\n|---|---:|---:|---|")

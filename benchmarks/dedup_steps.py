@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,15 +27,18 @@ from filters.minhash import MinHash
 from pipeline.deduplicate import find_duplicates
 from pipeline.documents import TIMESTAMP
 from pipeline.duplicates import candidates, judging, members
+from pipeline.duplicates.graph import components_on_disk
 from pipeline.duplicates.inputs import Inputs
 from pipeline.duplicates.keys import fixed_width
 from pipeline.execution import Execution
 from pipeline.measure import content_hashes
 from pipeline.parts import Part, PartTransform
 
-ROUNDS = 3
+ROUNDS = 5
 BATCH_ROWS = 500
-PART_ROWS = 25_000
+PART_ROWS = 10_000
+# Into which components beyond the budget are cut here, and what may wait in memory.
+SPANS, SPAN_MEMORY = 30, 64 << 20
 # Of the stage, what runs in the process that starts it while workers wait.
 ALONE = "components and division into blocks"
 
@@ -75,10 +79,10 @@ class Costs:
         return result
 
 
-def read_texts(path: Path) -> list[pa.StringArray]:
-    """The texts of a Parquet file, BATCH_ROWS at a time."""
-    batches = pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=["text"])
-    return [batch.column("text") for batch in batches]
+def read_texts(path: Path) -> Iterator[pa.StringArray]:
+    """Yields the texts of a Parquet file, BATCH_ROWS at a time."""
+    for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=["text"]):
+        yield batch.column("text")
 
 
 def measure_kernels(columns: Sequence[pa.StringArray]) -> Costs:
@@ -150,41 +154,73 @@ class _TimedExecution(Execution):
         self._seconds[step] = time.process_time() - start
 
 
-def measure_stage(columns: Sequence[pa.StringArray]) -> dict[str, float]:
-    """Seconds of one core by step of the stage, from tables of keys to tables of results."""
-    found: dict[str, float] = {}
+@dataclass(frozen=True)
+class StageCosts:
+    """Seconds of one core that the stage took, from tables of keys to tables of results.
+
+    Attributes:
+      documents: how many there were.
+      seconds: by step.
+      edges: pairs and links that its tables of candidates hold, one for each band that has it.
+      reading: seconds of reading them once.
+      on_disk: seconds that components of them take beyond the budget, in SPANS spans.
+    """
+
+    documents: int
+    seconds: dict[str, float]
+    edges: int
+    reading: float
+    on_disk: float
+
+
+def measure_stage(path: Path) -> StageCosts:
+    """Runs the stage ROUNDS times over a Parquet file; the fastest counts."""
+    documents = pq.ParquetFile(path).metadata.num_rows
+    found: list[StageCosts] = []
     for _ in range(ROUNDS):
         steps: dict[str, float] = {}
-        with tempfile.TemporaryDirectory() as folder:
-            total, _ = _run_stage(Path(folder), columns, _TimedExecution(steps))
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            total, _ = _run_stage(folder, path, _TimedExecution(steps))
+            start = time.process_time()
+            edges = sum(map(len, _edges(folder)))
+            reading = time.process_time() - start
+            span = -(-documents // SPANS)
+            edges_again = partial(_edges, folder)
+            start = time.process_time()
+            for _ in components_on_disk(edges_again, span, f"{name}/edges", SPAN_MEMORY):
+                pass
+            on_disk = time.process_time() - start
         seconds = {
             "candidates": steps[candidates.STEP],
             ALONE: total - sum(steps.values()),
             "texts of candidates": steps[members.STEP],
             "check and verdicts": steps[judging.STEP],
         }
-        if not found or total < sum(found.values()):
-            found = seconds
-    return found
+        found.append(StageCosts(documents, seconds, edges, reading, on_disk))
+    return min(found, key=lambda costs: sum(costs.seconds.values()))
 
 
-def find_survivors(columns: Sequence[pa.StringArray]) -> np.ndarray:
-    """int64 (documents,): the document that stands for each."""
-    survivors = np.arange(sum(map(len, columns)))
+def _edges(folder: Path) -> Iterator[np.ndarray]:
+    for table in (candidates.LINKS, candidates.PAIRS):
+        yield from candidates.read_edges(str(folder / "work"), table)
+
+
+def find_survivors(path: Path) -> np.ndarray:
+    """int64 (documents,): the document that stands for each of a Parquet file."""
+    survivors = np.arange(pq.ParquetFile(path).metadata.num_rows)
     with tempfile.TemporaryDirectory() as folder:
-        _, results = _run_stage(Path(folder), columns, Execution())
-        for path in sorted(Path(results).glob("*.parquet")):
-            table = pq.read_table(path)
+        _, results = _run_stage(Path(folder), path, Execution())
+        for file in sorted(Path(results).glob("*.parquet")):
+            table = pq.read_table(file)
             ordinals = np.asarray(table.column("ordinal")).astype(np.int64)
             survivors[ordinals] = np.asarray(table.column("survivor").cast(pa.int64()))
     return survivors
 
 
-def _run_stage(
-    folder: Path, columns: Sequence[pa.StringArray], execution: Execution
-) -> tuple[float, str]:
+def _run_stage(folder: Path, path: Path, execution: Execution) -> tuple[float, str]:
     """Seconds, without writing what other stages have written, and the folder of results."""
-    parts = _write_tables(folder, columns)
+    parts = _write_tables(folder, path)
     inputs = Inputs(*[str(folder)] * 3, ("made-up",))
     numbered = inputs.number(parts)
     start = time.process_time()
@@ -192,17 +228,18 @@ def _run_stage(
     return time.process_time() - start, results
 
 
-def _write_tables(folder: Path, columns: Sequence[pa.StringArray]) -> list[Part]:
-    """What the stages before deduplication would have written of the texts."""
+def _write_tables(folder: Path, path: Path) -> list[Part]:
+    """What the stages before deduplication would have written of the texts of a file."""
     near = Deduplicate().near
     minhash = MinHash(near.shingle, near.bands, near.rows, near.seed)
-    texts = pa.chunked_array(columns)
-    parts = []
-    for first in range(0, len(texts), PART_ROWS):
-        text = texts.slice(first, PART_ROWS).combine_chunks()
-        rows = len(text)
-        has_bands, keys = minhash.band_keys_of(_folded(text))
-        bands = packed(pa.binary(), keys)
+    parts: list[Part] = []
+    first = 0
+    for batch in pq.ParquetFile(path).iter_batches(PART_ROWS, columns=["text"]):
+        text, rows = batch.column("text"), batch.num_rows
+        slices = [text.slice(start, BATCH_ROWS) for start in range(0, rows, BATCH_ROWS)]
+        found = [minhash.band_keys_of(_folded(column)) for column in slices]
+        has_bands = pa.array(np.concatenate([has for has, _ in found]))
+        bands = packed(pa.binary(), np.concatenate([keys for _, keys in found]))
         tables = {
             "documents": {
                 "url": pa.array([""] * rows),
@@ -211,7 +248,7 @@ def _write_tables(folder: Path, columns: Sequence[pa.StringArray]) -> list[Part]
             },
             "signals": {
                 "content_hash": content_hashes(text),
-                "bands": pc.if_else(pa.array(has_bands), bands, pa.scalar(b"", pa.binary())),
+                "bands": pc.if_else(has_bands, bands, pa.scalar(b"", pa.binary())),
             },
             "verdicts": {
                 "id": [f"{number:09}" for number in range(first, first + rows)],
@@ -223,8 +260,9 @@ def _write_tables(folder: Path, columns: Sequence[pa.StringArray]) -> list[Part]
         }
         name = f"made-up.{first:09}"
         for table, data in tables.items():
-            path = folder / table / f"{name}.parquet"
-            path.parent.mkdir(exist_ok=True)
-            pq.write_table(pa.table(data), path, compression="zstd")
+            file = folder / table / f"{name}.parquet"
+            file.parent.mkdir(exist_ok=True)
+            pq.write_table(pa.table(data), file, compression="zstd")
         parts.append(Part(name, "made-up", name, name, rows))
+        first += rows
     return parts

@@ -39,9 +39,9 @@ Survivors = dict[str, np.ndarray]
 
 def pangu(path: str) -> Survivors:
     """The stage with its defaults and one worker, from texts to verdicts."""
-    from benchmarks.dedup_steps import find_survivors, read_texts
+    from benchmarks.dedup_steps import find_survivors
 
-    return {CHECKED: find_survivors(read_texts(Path(path)))}
+    return {CHECKED: find_survivors(Path(path))}
 
 
 def datasketch(path: str) -> Survivors:

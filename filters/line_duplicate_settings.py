@@ -10,14 +10,14 @@ from filters.kernels.paragraph_hashes import LEAST_CHARACTERS
 from pangu_settings import Settings
 
 Keep = Literal["one", "none"]
-_KEEP = "one: the document with the most text of its own keeps the line; none: nobody does"
+_KEEP = "one: the document that repeats others least keeps the line; none: nobody does"
 
 
 class PerHost(Settings):
     """Boilerplate: lines that stand on many pages of one site."""
 
     enabled: bool = False
-    min_documents: int = Field(10, ge=2, description="documents of the host with the line")
+    min_documents: int = Field(20, ge=2, description="documents of the host with the line")
     min_share: float = Field(0.1, ge=0, le=1, description="the same, of all documents of the host")
     min_characters: int = Field(
         LEAST_CHARACTERS, ge=LEAST_CHARACTERS, description="letters and digits of the line"

@@ -2,9 +2,8 @@
 
 Two rules. *Site lines* stand on many pages of one host: boilerplate that cleaning did not know.
 *Repeated paragraphs* stand in several documents of any hosts: quotations, excerpts on list pages,
-copies of a part of a text. Where a rule leaves one copy, it stays in the document that has the most
-text of its own: an article keeps its paragraphs, and the list that quotes it, and everything else,
-loses them.
+copies of a part of a text. Where a rule leaves one copy, it stays in the document that repeats
+others least (`repetition`): an article keeps its paragraphs, and lists that quote it lose them.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -104,21 +104,34 @@ def lines_to_remove(
         documents = len({page for page, _ in found})
         if _is_repeated_paragraph(settings.corpus_wide, documents, len(line)):
             groups[REPEATED_PARAGRAPH, line, ""] = found
-    shared = [0] * len(pages)
+    repeated = [0] * len(pages)
     for (_, line, _), found in groups.items():
         for page, _ in found:
-            shared[page] += len(line)
+            repeated[page] += len(line)
+    letters = [sum(map(len, of_page)) for of_page in lines]
     removed: dict[tuple[int, int], str] = {}
     for (rule, _, _), found in groups.items():
         block = settings.per_host if rule == SITE_LINE else settings.corpus_wide
         keeper = None
         if block.keep == "one":
-            keeper = min(
-                {page for page, _ in found},
-                key=lambda page: (shared[page] / sum(map(len, lines[page])), page),
-            )
+            pages_with = {page for page, _ in found}
+            keeper = min(pages_with, key=lambda p: (repetition(repeated[p], letters[p]), p))
         removed |= {place: rule for place in found if place[0] != keeper}
     return removed
+
+
+def repetition(repeated: Any, letters: Any) -> Any:
+    """How much a document repeats others: its letters in repeated lines, times their share of all.
+
+    Neither factor alone tells an article from lists: a short article may stand wholly on a page of
+    ten, whose share is then smaller; a page with the first paragraph of one article has no more
+    repeated letters than the article.
+
+    Args:
+      repeated: number, or array of numbers, of letters in repeated lines.
+      letters: the same for all lines of at least LEAST_CHARACTERS; none may be 0.
+    """
+    return repeated * (repeated / letters)
 
 
 def _is_site_line(rule: PerHost, documents: int, of_host: int, letters: int) -> bool:
@@ -204,17 +217,18 @@ def _site_lines(
     return is_site
 
 
-def removed_lines(repeated: Repeated, shared: np.ndarray, settings: DeduplicateLines) -> np.ndarray:
+def removed_lines(
+    repeated: Repeated, repetitions: np.ndarray, settings: DeduplicateLines
+) -> np.ndarray:
     """Which of the repeated lines go: bool (n,).
 
     Args:
       repeated: whole groups.
-      shared: float64 (n,), of the document of each line: which part of its letters are in repeated
-        lines.
+      repetitions: float64 (n,), `repetition` of the document of each line.
       settings: of the recipe.
     """
     documents = repeated.lines.documents
-    best_first = np.lexsort((documents, shared, repeated.groups))
+    best_first = np.lexsort((documents, repetitions, repeated.groups))
     is_first = _changes(repeated.groups[best_first])
     keeper = documents[best_first][is_first][np.cumsum(_changes(repeated.groups)) - 1]
     keep = np.array([block.keep == "one" for block in (settings.per_host, settings.corpus_wide)])

@@ -1,4 +1,4 @@
-"""Which document keeps a repeated line: the one with the most text of its own.
+"""Which document keeps a repeated line: the one that repeats others least.
 
 How much of a document is repeated is known once all blocks are; then each block is looked at once
 more. Only repeated lines, a small part of all, are read here.
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.line_duplicate_settings import DeduplicateLines
-from filters.line_duplicates import RULES, Repeated, removed_lines
+from filters.line_duplicates import RULES, Repeated, removed_lines, repetition
 from pipeline import storage
 from pipeline.duplicates.inputs import NumberedPart
 from pipeline.execution import Execution
@@ -24,13 +24,13 @@ from pipeline.line_duplicates.repeated import REPEATED, REPEATED_LINE, repeated_
 from pipeline.parts import Part, PartOutput
 from pipeline.tables import read_table, table_path
 
-SHARED, REMOVED = "shared", "removed"
-SHARED_STEP, REMOVED_STEP = "shared_parts", "removed_blocks"
-# Documents with repeated lines, ascending, and which part of their letters is in these.
-SHARED_PART = pa.schema(
+REPETITIONS, REMOVED = "repetitions", "removed"
+REPETITIONS_STEP, REMOVED_STEP = "repetitions_parts", "removed_blocks"
+# Documents with repeated lines, ascending.
+REPETITION = pa.schema(
     [
         pa.field("document", pa.uint64(), nullable=False),
-        pa.field("share", pa.float64(), nullable=False),
+        pa.field("repetition", pa.float64(), nullable=False),
     ]
 )
 # Sorted by document and number.
@@ -59,8 +59,8 @@ def rows_of(work: str, table: str, numbered: NumberedPart, schema: pa.Schema) ->
 
 
 @dataclass(frozen=True)
-class MeasureShared:
-    """Writes for each document of a part with repeated lines how much of it they are."""
+class MeasureRepetition:
+    """Writes for each document of a part with repeated lines how much it repeats others."""
 
     reader: LineReader
     parts: dict[str, NumberedPart]
@@ -85,9 +85,10 @@ class MeasureShared:
         rows = np.flatnonzero(repeated)
         arrays = [
             pa.array(rows + numbered.first, pa.uint64()),
-            pa.array(repeated[rows] / letters[rows]),
+            pa.array(repetition(repeated[rows], letters[rows])),
         ]
-        output.write(SHARED, pa.RecordBatch.from_arrays(arrays, schema=SHARED_PART), SHARED_PART)
+        batch = pa.RecordBatch.from_arrays(arrays, schema=REPETITION)
+        output.write(REPETITIONS, batch, REPETITION)
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class ChooseLines:
     def process(self, part: Part, output: PartOutput) -> None:
         repeated = repeated_of(read_table(table_path(self.work, REPEATED, part.name)))
         documents = repeated.lines.documents
-        goes = removed_lines(repeated, self._shared(documents), self.settings)
+        goes = removed_lines(repeated, self._repetitions(documents), self.settings)
         order = np.lexsort((repeated.lines.numbers, documents))
         order = order[goes[order]]
         columns = (documents[order], repeated.lines.numbers[order], repeated.rules[order])
@@ -113,9 +114,9 @@ class ChooseLines:
         output.write(REMOVED, batch, REMOVED_LINE)
         output.facts["groups"] = dict(_groups(repeated))
 
-    def _shared(self, documents: np.ndarray) -> np.ndarray:
-        """Which part of its letters is repeated, of each of some documents."""
-        shared = np.zeros(len(documents))
+    def _repetitions(self, documents: np.ndarray) -> np.ndarray:
+        """How much each of some documents repeats others."""
+        found = np.zeros(len(documents))
         ascending = np.argsort(documents, kind="stable")
         for numbered in self.parts:
             borders = np.array([numbered.first, numbered.first + numbered.rows], np.uint64)
@@ -123,10 +124,10 @@ class ChooseLines:
             if start == stop:
                 continue
             rows = ascending[start:stop]
-            table = read_table(table_path(self.work, SHARED, numbered.part.name))
+            table = read_table(table_path(self.work, REPETITIONS, numbered.part.name))
             places = np.searchsorted(np.asarray(table.column("document")), documents[rows])
-            shared[rows] = np.asarray(table.column("share"))[places]
-        return shared
+            found[rows] = np.asarray(table.column("repetition"))[places]
+        return found
 
 
 def _groups(repeated: Repeated) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -167,9 +168,8 @@ def choose_lines(
 ) -> list[Part]:
     """Writes the table `removed` of every block; returns the blocks as units of work."""
     by_name = {numbered.part.name: numbered for numbered in parts}
-    execution.map_parts(
-        MeasureShared(reader, by_name), [n.part for n in parts], reader.work, SHARED_STEP
-    )
+    units = [numbered.part for numbered in parts]
+    execution.map_parts(MeasureRepetition(reader, by_name), units, reader.work, REPETITIONS_STEP)
     names = storage.list_files(storage.join(reader.work, REPEATED), ".parquet")
     blocks = [Part(name.removesuffix(".parquet"), "", "", "", 0) for name in names]
     transform = ChooseLines(reader.work, tuple(parts), settings)

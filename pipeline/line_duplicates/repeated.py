@@ -40,9 +40,8 @@ REPEATED_LINE = pa.schema(
         pa.field("documents", pa.int64(), nullable=False),
     ]
 )
-# Of memory for each line of a block: its row, twice while rows are joined, and its place where
-# repeated hashes are looked for.
-ROW_BYTES = 100
+# Of memory for each line of a block: its row, and what is computed of it.
+ROW_BYTES = 110
 # Of the rows of one block of the shuffle, on an engine.
 BLOCK_BYTES = 32 << 20
 
@@ -79,13 +78,15 @@ class FindRepeated:
         """Nothing to load."""
 
     def process(self, part: Part, output: PartOutput) -> None:
-        block = self.blocks[part.name]
+        _write(self._lines(self.blocks[part.name]), self.reader, self.settings, output)
+
+    def _lines(self, block: Block) -> Lines:
         rows = [_NO_LINES]
         for numbered in self.parts:
             for lines in self.reader.read(numbered):
                 is_here = lines.hashes % np.uint64(block.of) == block.number
                 rows.append(lines.chosen(is_here))
-        _write(_joined(rows), self.reader, self.settings, output)
+        return joined(rows)
 
 
 _NO_LINES = Lines(
@@ -93,7 +94,8 @@ _NO_LINES = Lines(
 )
 
 
-def _joined(rows: Sequence[Lines]) -> Lines:
+def joined(rows: Sequence[Lines]) -> Lines:
+    """All rows together; at least one of `rows` must be there."""
     names = [column.name for column in fields(Lines)]
     return Lines(*(np.concatenate([getattr(lines, name) for lines in rows]) for name in names))
 

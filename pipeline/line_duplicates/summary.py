@@ -57,18 +57,25 @@ def _best(
 def _shown(
     group: Mapping[str, int], rule: str, inputs: Inputs, parts: Sequence[NumberedPart]
 ) -> dict[str, Any]:
-    """The text of a line, where it is read from one of its documents."""
+    line, url = line_at(inputs, parts, group["document"], group["number"])
+    return {
+        "line": line[:MOST_CHARACTERS],
+        "documents": group["documents"],
+        # A repeated paragraph is of no one host.
+        "host": host_of(url) if rule == SITE_LINE else "",
+    }
+
+
+def line_at(
+    inputs: Inputs, parts: Sequence[NumberedPart], document: int, number: int
+) -> tuple[str, str]:
+    """Reads one line of one document, both by number; returns it and the document's address."""
     firsts = [numbered.first for numbered in parts]
-    numbered = parts[int(np.searchsorted(firsts, group["document"], side="right")) - 1]
-    row, name = group["document"] - numbered.first, numbered.part.name
+    numbered = parts[int(np.searchsorted(firsts, document, side="right")) - 1]
+    row, name = document - numbered.first, numbered.part.name
     signals = read_rows(table_path(inputs.measure, "signals", name), [row], ["paragraph_places"])
     places, _ = unpacked(signals.column("paragraph_places").combine_chunks(), "<i4")
-    start, end = places.reshape(-1, 2)[group["number"]].tolist()
+    start, end = places.reshape(-1, 2)[number].tolist()
     documents = read_rows(table_path(inputs.clean, "documents", name), [row], ["url", "text"])
-    (document,) = documents.to_pylist()
-    shown = {
-        "line": document["text"][start:end][:MOST_CHARACTERS],
-        "documents": group["documents"],
-    }
-    # A repeated paragraph is of no one host.
-    return {**shown, "host": host_of(document["url"]) if rule == SITE_LINE else ""}
+    (found,) = documents.to_pylist()
+    return found["text"][start:end], found["url"]

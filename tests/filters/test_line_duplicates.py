@@ -22,6 +22,7 @@ from filters.line_duplicates import (
     lines_to_remove,
     removed_lines,
     repeated_lines,
+    repetition,
 )
 
 NOTICE = "本站所有资源均收集自互联网"
@@ -65,7 +66,7 @@ def test_a_line_twice_on_a_page_counts_once_and_goes_twice() -> None:
     assert len(lines_to_remove([twice, *site(2, 2)], HOST)) == 4
 
 
-def test_a_paragraph_stays_where_most_of_the_text_is_its_own() -> None:
+def test_a_paragraph_stays_in_the_article_and_goes_from_the_list() -> None:
     pages = [
         Page("list.cn", [PARAGRAPH, "另一篇文章的开头一段" * 2, own(1)]),
         Page("article.cn", [PARAGRAPH, own(2), own(3)]),
@@ -115,11 +116,11 @@ def all_at_once(
         given, settings, lambda wanted: np.array([hosts.count(host) for host in wanted])
     )
     assert (np.diff(repeated.groups) >= 0).all()
-    shared = np.zeros(len(pages))
-    np.add.at(shared, repeated.lines.documents.astype(int), repeated.lines.letters)
-    shared /= np.maximum(1, [sum(map(len, of_page)) for of_page in lines])
-    of_lines = shared[repeated.lines.documents.astype(int)]
-    gone = removed_lines(repeated, of_lines, settings)
+    sums = np.zeros(len(pages))
+    np.add.at(sums, repeated.lines.documents.astype(int), repeated.lines.letters)
+    letters = np.maximum(1, [sum(map(len, of_page)) for of_page in lines])
+    repetitions = repetition(sums, letters)[repeated.lines.documents.astype(int)]
+    gone = removed_lines(repeated, repetitions, settings)
     places = zip(repeated.lines.documents.tolist(), repeated.lines.numbers.tolist(), strict=True)
     return {
         place: RULES[rule]

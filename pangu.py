@@ -16,15 +16,21 @@ from pangu_settings import UserError
 
 # verb -> (module that holds a click command of the same name, one line for `pangu --help`)
 VERBS = {
-    "sample-crawl": ("pipeline.commands", "Fetch real Chinese pages as a WARC, to try things on."),
-    "plan": ("pipeline.commands", "Show which stages of a recipe would run, and why."),
-    "run": ("pipeline.commands", "Turn a recipe into corpus, tokenizer, shards and report."),
-    "status": ("pipeline.commands", "Show how far a run is."),
-    "inspect": ("pipeline.commands", "Show the life of one document of a run."),
-    "extract": ("pipeline.extract_command", "Write the documents of crawl files to one file."),
-    "filter": ("pipeline.filter_command", "Show or apply a preset: a page, or files of documents."),
-    "whatif": ("pipeline.whatif_command", "Show what another limit of a rule would remove."),
-    "classifier": ("pipeline.classifier_commands", "Train and test a spam or quality classifier."),
+    "sample-crawl": (
+        "pipeline.commands.runs",
+        "Fetch real Chinese pages as a WARC, to try things on.",
+    ),
+    "plan": ("pipeline.commands.runs", "Show which stages of a recipe would run, and why."),
+    "run": ("pipeline.commands.runs", "Turn a recipe into corpus, tokenizer, shards and report."),
+    "status": ("pipeline.commands.runs", "Show how far a run is."),
+    "inspect": ("pipeline.commands.runs", "Show the life of one document of a run."),
+    "extract": ("pipeline.commands.extract", "Write the documents of crawl files to one file."),
+    "filter": (
+        "pipeline.commands.filter",
+        "Show or apply a preset: a page, or files of documents.",
+    ),
+    "whatif": ("pipeline.commands.whatif", "Show what another limit of a rule would remove."),
+    "classifier": ("pipeline.commands.classifier", "Train and test a spam or quality classifier."),
     "tokenizer": ("tokenizer.commands", "Train a vocabulary; encode and decode with it."),
     "train": ("training.commands", "Train a PanGu-α model from a configuration."),
     "generate": ("training.commands", "Continue a Chinese prompt from a checkpoint."),

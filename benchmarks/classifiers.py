@@ -44,7 +44,7 @@ from filters.encoding import UndecodableError, decode_page
 from filters.kernels.text_batch import TextBatch
 from filters.main_text import ExtractionError, extract_main_text
 from filters.segmentation import segmenter
-from pipeline.reading import ReadLimits, Record, read_records
+from pipeline.reading.input_files import ReadLimits, Record, read_records
 
 HELD_OUT = 0.2
 RUNS = 3

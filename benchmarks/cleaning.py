@@ -46,7 +46,7 @@ from filters.kernels.trigger_words import possible_kinds_of_lines
 from filters.navigation import NAVIGATION_RULES, TRIGGERS, first_rule
 from filters.traditional import simplify, simplify_texts, traditional_characters
 from pipeline.documents import BATCH_CHARACTERS, BATCH_ROWS
-from pipeline.removed_lines import RemovedLines
+from pipeline.inspection.removed_lines import RemovedLines
 
 ROUNDS = 5
 SLOW_DOCUMENTS = 300

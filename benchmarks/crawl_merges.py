@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from filters.minhash import MinHash
-from pipeline.cluster_view import differences
+from pipeline.inspection.cluster_view import differences
 from pipeline.run_directory import RunDirectory
 
 LINES_SHOWN = 6

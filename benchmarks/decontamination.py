@@ -30,7 +30,7 @@ from filters.decontamination_settings import Decontaminate, EvaluationSet
 from filters.folding import fold_texts
 from filters.kernels.ngram_overlap import NgramIndex
 from filters.kernels.text_batch import TextBatch
-from pipeline.evaluation_sets import read_set
+from pipeline.decontamination.evaluation_sets import read_set
 
 ROUNDS = 5
 EDITED = 500

@@ -30,11 +30,11 @@ from filters.kernels.shingle_sets import PackedSets, distinct, jaccard_of
 from filters.kernels.text_batch import TextBatch
 from filters.minhash import MinHash
 from pangu_settings import validate
-from pipeline.deduplicate import find_duplicates
 from pipeline.documents import TIMESTAMP
 from pipeline.duplicates.inputs import Inputs
 from pipeline.execution import Execution
 from pipeline.parts import Part
+from pipeline.stages.deduplicate import find_duplicates
 
 BANDS = 16
 PART_ROWS = 250_000

@@ -24,15 +24,15 @@ from filters.kernels.components import Forest
 from filters.kernels.shingle_sets import PackedSets, distinct, jaccard_of
 from filters.kernels.text_batch import TextBatch
 from filters.minhash import MinHash
-from pipeline.deduplicate import find_duplicates
 from pipeline.documents import TIMESTAMP
 from pipeline.duplicates import candidates, judging, members
 from pipeline.duplicates.graph import components_on_disk
 from pipeline.duplicates.inputs import Inputs
 from pipeline.duplicates.keys import fixed_width
 from pipeline.execution import Execution
-from pipeline.measure import content_hashes
 from pipeline.parts import Part, PartTransform
+from pipeline.stages.deduplicate import find_duplicates
+from pipeline.stages.measure import content_hashes
 
 ROUNDS = 5
 BATCH_ROWS = 500

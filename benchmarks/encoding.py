@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from filters.charset_labels import codec_of_label
 from filters.encoding import UndecodableError, decode_page
-from pipeline.reading import ReadLimits, Record, read_records
+from pipeline.reading.input_files import ReadLimits, Record, read_records
 
 Page = tuple[bytes, str | None]
 

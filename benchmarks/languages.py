@@ -25,7 +25,7 @@ from filters.kernels.line_statistics import line_statistics_of
 from filters.kernels.text_batch import TextBatch
 from filters.language import LANGUAGES, language_numbers
 from filters.main_text import ExtractionError, extract_main_text
-from pipeline.reading import ReadLimits, Record, read_records
+from pipeline.reading.input_files import ReadLimits, Record, read_records
 
 
 def main() -> None:

@@ -38,7 +38,6 @@ from filters.line_duplicates import (
     repeated_lines,
     repetition,
 )
-from pipeline.deduplicate_lines import find_line_duplicates
 from pipeline.duplicates.inputs import Inputs, NumberedPart
 from pipeline.execution import Execution
 from pipeline.line_duplicates.keys import (
@@ -52,6 +51,7 @@ from pipeline.line_duplicates.repeated import joined
 from pipeline.line_duplicates.summary import line_at
 from pipeline.parts import Part
 from pipeline.run_directory import RunDirectory
+from pipeline.stages.deduplicate_lines import find_line_duplicates
 
 # min_documents, min_share
 PER_HOST = [(5, 0.0), (10, 0.0), (5, 0.1), (10, 0.1), (20, 0.1), (10, 0.2), (20, 0.2)]

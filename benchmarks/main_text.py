@@ -33,7 +33,7 @@ from filters.extraction_libraries import resiliparse_text, trafilatura_text
 from filters.kernels.html_blocks import read_page_reference
 from filters.kernels.html_density import main_blocks_reference
 from filters.main_text import ExtractionError, extract_main_text
-from pipeline.reading import ReadLimits, Record, read_records
+from pipeline.reading.input_files import ReadLimits, Record, read_records
 
 GRAM = 5
 SHORT_LINE = 20

@@ -21,8 +21,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from filters.chinese_prefilter import chinese_in_bytes
-from pipeline.extract_settings import ExtractSettings
-from pipeline.reading import ReadLimits, Record, read_records
+from pipeline.reading.extract_settings import ExtractSettings
+from pipeline.reading.input_files import ReadLimits, Record, read_records
 
 DEFAULT = ExtractSettings().chinese_prefilter
 LIMITS = (5, DEFAULT, 20, 50, 100)

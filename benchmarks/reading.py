@@ -21,9 +21,9 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from pipeline.members import MemberStream
-from pipeline.reading import ReadLimits, Record, read_records
-from pipeline.warc import read_warc_records
+from pipeline.reading.input_files import ReadLimits, Record, read_records
+from pipeline.reading.members import MemberStream
+from pipeline.reading.warc import read_warc_records
 
 RUNS = 9
 LARGE_BYTES, SMALL_BYTES = 80_000, 20_000

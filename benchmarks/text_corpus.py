@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from filters.folding import fold_texts
 from filters.kernels.folding import FoldedBatch
 from filters.kernels.text_batch import TextBatch
-from pipeline.reading import ReadLimits, Record, read_records
+from pipeline.reading.input_files import ReadLimits, Record, read_records
 
 BATCH_BYTES = 1 << 20
 # Lengths of documents: log-normal, 2 KB of UTF-8 on average, as on the web.

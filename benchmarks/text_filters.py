@@ -26,13 +26,13 @@ import pyarrow as pa
 
 from benchmarks.main_text import read_json_lines
 from filters.presets import load_preset, preset_names
-from pipeline.extract_settings import ExtractSettings
-from pipeline.filter_documents import KEPT, DocumentFilter
-from pipeline.page_extraction import Dropped, Extracted, PageExtractor
-from pipeline.reading import read_records
+from pipeline.commands.terminal import one_line
+from pipeline.pieces.filter_documents import KEPT, DocumentFilter
+from pipeline.reading.extract_settings import ExtractSettings
+from pipeline.reading.input_files import read_records
+from pipeline.reading.page_extraction import Dropped, Extracted, PageExtractor
+from pipeline.reading.record import Damage
 from pipeline.recipe import recipe_of_preset
-from pipeline.record import Damage
-from pipeline.terminal import one_line
 
 # Of each word list, the limits whose effect is shown: more than so many different phrases.
 LIST_LIMITS = {"advertisement": (0, 1, 2), "spam": (0, 1), "sensitive": (0, 1, 3)}

@@ -22,10 +22,10 @@ from filters.main_text import ExtractionError, extract_main_text
 from filters.minhash import MinHash
 from filters.personal_data import PersonalDataMasker, PersonalDataSettings
 from filters.signals import Measurer
-from pipeline.extract_settings import ExtractSettings
-from pipeline.measure import content_hashes
-from pipeline.page_extraction import Extracted, PageExtractor
-from pipeline.reading import Record, read_records
+from pipeline.reading.extract_settings import ExtractSettings
+from pipeline.reading.input_files import Record, read_records
+from pipeline.reading.page_extraction import Extracted, PageExtractor
+from pipeline.stages.measure import content_hashes
 
 Work = Callable[[Documents], object]
 RawWork = Callable[[Crawl], object]

@@ -22,7 +22,7 @@ def code_version(module: str, libraries: Iterable[str] = ()) -> str:
     """Digest of a module, of the project's modules that it imports, and of library releases.
 
     Args:
-      module: dotted name, such as `pipeline.extract`.
+      module: dotted name, such as `pipeline.stages.extract`.
       libraries: distributions whose release changes what the stage writes.
 
     Returns:

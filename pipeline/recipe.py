@@ -28,7 +28,7 @@ from pangu_settings import (
     validate,
 )
 from pipeline import storage
-from pipeline.extract_settings import ExtractSettings
+from pipeline.reading.extract_settings import ExtractSettings
 from tokenizer.shards import DEFAULT_MAX_TOKENS
 from tokenizer.vocabulary import VocabularySettings
 

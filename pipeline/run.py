@@ -9,21 +9,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from pipeline import (
-    classify,
-    clean,
-    decide,
-    decontaminate,
-    deduplicate,
-    deduplicate_lines,
-    extract,
-    measure,
-    mix,
-    publish_report,
-    storage,
-    train_tokenizer,
-    write_shards,
-)
+from pipeline import storage
 from pipeline.execution import Execution
 from pipeline.ledger import Books, check_handover
 from pipeline.parts import Part, part_name, pending_parts
@@ -39,6 +25,20 @@ from pipeline.run_directory import (
     RunDirectory,
 )
 from pipeline.stage import Identity, Outcome, Stage, StageRun, identify
+from pipeline.stages import (
+    classify,
+    clean,
+    decide,
+    decontaminate,
+    deduplicate,
+    deduplicate_lines,
+    extract,
+    measure,
+    mix,
+    publish_report,
+    train_tokenizer,
+    write_shards,
+)
 
 ROAD: tuple[Stage, ...] = (
     extract.STAGE,

@@ -4,5 +4,5 @@
 that share a key; `graph` connects them; `members` divides them into blocks that no connection
 crosses, and gathers what is needed of each document; `judging` checks the candidates of a block and
 chooses who stays. `row_files` keeps rows of integers on disk where they would not fit into memory.
-The stage itself, `pipeline.deduplicate`, runs them in this order.
+The stage itself, `pipeline.stages.deduplicate`, runs them in this order.
 """

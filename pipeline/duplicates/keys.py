@@ -12,8 +12,8 @@ import pyarrow as pa
 from filters.addresses import page_of
 from filters.duplicate_settings import Deduplicate
 from pipeline.duplicates.inputs import ROWS, Inputs, NumberedPart
-from pipeline.measure import content_hashes, unpack_bands
 from pipeline.parts import Part
+from pipeline.stages.measure import content_hashes, unpack_bands
 
 
 def fixed_width(column: pa.Array, width: int) -> np.ndarray:

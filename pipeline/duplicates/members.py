@@ -26,8 +26,8 @@ from pipeline.duplicates.graph import Nodes
 from pipeline.duplicates.inputs import Inputs, NumberedPart
 from pipeline.duplicates.keys import captured_pages
 from pipeline.duplicates.row_files import RowFiles
-from pipeline.measure import slices
 from pipeline.parts import Part, PartOutput
+from pipeline.stages.measure import slices
 
 STEP = "members"
 MEMBER = pa.schema(

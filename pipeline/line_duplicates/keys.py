@@ -13,8 +13,8 @@ from filters.addresses import host_of
 from filters.line_duplicates import Lines
 from pipeline import storage
 from pipeline.duplicates.inputs import ROWS, Inputs, NumberedPart
-from pipeline.measure import unpacked
 from pipeline.parts import Part, PartOutput
+from pipeline.stages.measure import unpacked
 from pipeline.tables import TableWriter, read_batches, read_table, table_path
 
 HOSTS = "hosts"

@@ -11,7 +11,7 @@ from filters.addresses import host_of
 from filters.line_duplicates import RULES, SITE_LINE
 from pipeline.duplicates.inputs import Inputs, NumberedPart
 from pipeline.line_duplicates.choosing import LARGEST, SAMPLED
-from pipeline.measure import unpacked
+from pipeline.stages.measure import unpacked
 from pipeline.tables import read_rows, table_path
 
 # Shown of one line.

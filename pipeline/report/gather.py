@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.cuts import STAGES as CUTTING_STAGES
+from pipeline.inspection.row_sample import RowSample
 from pipeline.ledger import Books
 from pipeline.recipe import Recipe
 from pipeline.report.sample import Histogram, LargestRows, ValueRange
-from pipeline.row_sample import RowSample
 from pipeline.tables import read_batches, row_count
 
 # Only short columns are read, so batches may hold many rows.

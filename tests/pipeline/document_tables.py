@@ -16,12 +16,12 @@ from filters.duplicate_settings import Deduplicate
 from filters.folding import fold_texts
 from filters.kernels.text_batch import TextBatch
 from filters.minhash import MinHash
-from pipeline.deduplicate import find_duplicates
 from pipeline.documents import TIMESTAMP
 from pipeline.duplicates.inputs import Inputs
 from pipeline.execution import Execution
-from pipeline.measure import content_hashes
 from pipeline.parts import Part
+from pipeline.stages.deduplicate import find_duplicates
+from pipeline.stages.measure import content_hashes
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from crawl.build import Crawl
-from runs import FinishedRun, run_recipe, write_recipe
 
 from filters.classifier_settings import FastTextSettings
 from filters.classifier_training import Example, TrainedClassifier, train_classifier
 from pangu_settings import SettingsError, UserError, validate
-from pipeline import classify, storage
+from pipeline import storage
 from pipeline.classifier_files import find_classifier, write_classifier
-from pipeline.classify import divide_examples, share_to_sample
 from pipeline.documents import document_id
 from pipeline.execution import Execution
 from pipeline.ledger import Books
@@ -27,7 +25,10 @@ from pipeline.parts import Part
 from pipeline.recipe import Recipe
 from pipeline.run_directory import MANIFEST
 from pipeline.stage import Outcome, StageRun
+from pipeline.stages import classify
+from pipeline.stages.classify import divide_examples, share_to_sample
 from pipeline.tables import TableWriter, read_table, table_path
+from runs import FinishedRun, run_recipe, write_recipe
 
 ALPHABETS = {
     "news": "研究表明这种方法能够提高模型的质量，历史学家认为城市的发展与河流有关。",

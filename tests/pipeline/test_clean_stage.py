@@ -11,9 +11,9 @@ import pytest
 
 from filters.clean import REMOVAL_REASONS, Cleaner, CleanSettings
 from filters.personal_data import PersonalDataSettings
-from pipeline.clean import CLEANED, CleanPart
 from pipeline.documents import EXTRACTED
 from pipeline.parts import Part, PartOutput
+from pipeline.stages.clean import CLEANED, CleanPart
 
 PROSE = "白石渡老桥经过两年修缮，昨天上午重新开放，许多老人一早就来到桥头等候，还带来了孙子。"
 TEXTS = [

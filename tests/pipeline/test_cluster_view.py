@@ -5,11 +5,16 @@ from __future__ import annotations
 import time
 
 from click.testing import CliRunner
-from runs import FinishedRun
 
 import pangu
-from pipeline.cluster_view import DIFFERENCES_SHOWN, compared_with, describe_cluster, differences
+from pipeline.inspection.cluster_view import (
+    DIFFERENCES_SHOWN,
+    compared_with,
+    describe_cluster,
+    differences,
+)
 from pipeline.run_directory import RunDirectory
+from runs import FinishedRun
 
 
 def test_characters_that_differ_are_marked() -> None:

@@ -43,9 +43,10 @@ def test_behaviour_and_data_files_count(tmp_path: Path) -> None:
 
 
 def test_imports_of_project_modules_are_followed() -> None:
-    assert {"filters.rules", "pipeline.parts"} <= imported_modules("pipeline.decide")
+    assert {"filters.rules", "pipeline.parts"} <= imported_modules("pipeline.stages.decide")
     assert "apache_beam" not in imported_modules("pipeline.execution")
 
 
 def test_releases_of_libraries_count() -> None:
-    assert code_version("pipeline.decide") != code_version("pipeline.decide", ["numpy"])
+    stage = "pipeline.stages.decide"
+    assert code_version(stage) != code_version(stage, ["numpy"])

@@ -10,14 +10,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from crawl.build import Crawl
-from runs import FinishedRun, digest_of_results, run_recipe, write_recipe
 
 from filters.decontamination_settings import explain
 from pangu_settings import SettingsError, UserError
-from pipeline.inspect import describe
+from pipeline.inspection.document_life import describe
 from pipeline.recipe import load_recipe
 from pipeline.run import make_plan
 from pipeline.run_directory import RunDirectory
+from runs import FinishedRun, digest_of_results, run_recipe, write_recipe
 
 # A passage of one document of the small crawl, in traditional characters and with other spaces.
 LEAKED = (

@@ -13,10 +13,10 @@ from document_tables import Document, Tables, write_tables
 from filters.duplicate_settings import Deduplicate
 from filters.minhash import MinHash
 from pangu_settings import UserError
-from pipeline import deduplicate
-from pipeline.deduplicate import MergePart
 from pipeline.execution import Execution
 from pipeline.parts import PartOutput
+from pipeline.stages import deduplicate
+from pipeline.stages.deduplicate import MergePart
 
 Results = dict[str, dict[str, Any]]
 SETTINGS = Deduplicate()

@@ -14,22 +14,22 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from crawl.build import Crawl
-from runs import FinishedRun, digest_of_results, run_recipe, write_recipe
 
 from filters.folding import fold_texts, folded_lines
 from filters.kernels.text_batch import TextBatch
 from filters.line_duplicate_settings import CorpusWide, DeduplicateLines, PerHost
 from filters.line_duplicates import Page, lines_to_remove
 from pipeline.cuts import cut, read_removals
-from pipeline.deduplicate_lines import TOO_LITTLE_BESIDE, CutLines, find_line_duplicates
 from pipeline.duplicates.inputs import Inputs
 from pipeline.execution import Execution
-from pipeline.inspect import describe
+from pipeline.inspection.document_life import describe
 from pipeline.line_duplicates.keys import LineReader
 from pipeline.line_duplicates.summary import summary_of_groups
-from pipeline.measure import paragraph_columns
 from pipeline.parts import Part
 from pipeline.run_directory import RunDirectory
+from pipeline.stages.deduplicate_lines import TOO_LITTLE_BESIDE, CutLines, find_line_duplicates
+from pipeline.stages.measure import paragraph_columns
+from runs import FinishedRun, digest_of_results, run_recipe, write_recipe
 
 SETTINGS = DeduplicateLines(
     per_host=PerHost(enabled=True, min_documents=4, min_share=0.3),

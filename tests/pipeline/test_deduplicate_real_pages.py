@@ -19,8 +19,8 @@ from filters.encoding import decode_page
 from filters.kernels.text_batch import TextBatch
 from filters.main_text import ExtractionError, extract_main_text
 from filters.minhash import MinHash
-from pipeline.reading import read_records
-from pipeline.record import ReadLimits, Record, TextFields
+from pipeline.reading.input_files import read_records
+from pipeline.reading.record import ReadLimits, Record, TextFields
 
 FOLDER = Path(os.environ.get("PANGU_SHARED_DATA", "")) / "web"
 COPIES = ("mirror", "dup-url")

@@ -13,7 +13,7 @@ import pytest
 
 from filters.decontamination_settings import EvaluationSet
 from pangu_settings import UserError
-from pipeline.evaluation_sets import Item, read_set
+from pipeline.decontamination.evaluation_sets import Item, read_set
 
 CONTEXT = "苔藓依靠孢子繁殖。孢子落在合适的地方，先长成丝状的原丝体，再从上面长出新的植株。" * 3
 

@@ -16,10 +16,10 @@ from crawl.build import Crawl
 
 import pangu
 from pangu_settings import UserError
-from pipeline.extract import ExtractPart
-from pipeline.extract_settings import ExtractSettings
 from pipeline.parts import Part, PartOutput
+from pipeline.reading.extract_settings import ExtractSettings
 from pipeline.recipe import Source
+from pipeline.stages.extract import ExtractPart
 
 PAGE = "<html><head><title>渡口</title></head><body><p>{}</p></body></html>".format(
     "清晨的渡口还没有人，老船工把缆绳解开，又重新系好。他说水涨的时候船最容易走。" * 5

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from pangu_settings import UserError
-from pipeline.extract import STAGE
-from pipeline.extract_settings import ExtractSettings
-from pipeline.page_extraction import Dropped, Extracted, PageExtractor, Unreadable
+from pipeline.reading.extract_settings import ExtractSettings
+from pipeline.reading.page_extraction import Dropped, Extracted, PageExtractor, Unreadable
+from pipeline.reading.record import Record
 from pipeline.recipe import Recipe
-from pipeline.record import Record
+from pipeline.stages.extract import STAGE
 
 TEXT = "清晨的渡口还没有人，老船工把缆绳解开，又重新系好。他说水涨的时候船最容易走。" * 4
 PAGE = f"<html><head><title>渡口</title></head><body><p>{TEXT}</p></body></html>"
@@ -111,7 +111,7 @@ def test_a_page_that_holds_a_library_up_is_a_dead_letter() -> None:
 
 
 def test_a_library_that_crashes_costs_only_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.page_extraction.library_text", _crash)
+    monkeypatch.setattr("pipeline.reading.page_extraction.library_text", _crash)
     extractor = PageExtractor(
         ExtractSettings.model_validate({"main_text": {"method": "resiliparse"}})
     )
@@ -126,7 +126,7 @@ def test_a_missing_library_is_told_before_anything_runs(monkeypatch: pytest.Monk
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("pipeline.extract.version", missing)
+    monkeypatch.setattr("pipeline.stages.extract.version", missing)
     content: dict[str, Any] = {"name": "x", "sources": [{"name": "a", "paths": ["a.warc"]}]}
     assert STAGE.settings(Recipe.model_validate(content))["extract"]["chinese_prefilter"] == 10
     content["extract"] = {"main_text": {"method": "trafilatura"}}

@@ -16,9 +16,9 @@ from filters.folding import folded_lines
 from filters.kernels.paragraph_hashes import paragraph_hashes
 from filters.minhash import MinHash
 from filters.signals import Measurer
-from pipeline import measure
-from pipeline.clean import CLEANED
 from pipeline.parts import Part, PartOutput
+from pipeline.stages import measure
+from pipeline.stages.clean import CLEANED
 
 PROSE = "白石渡老桥经过两年修缮，昨天上午重新开放，许多老人一早就来到桥头等候。"
 TEXTS = [PROSE, "", PROSE * 3 + "\n加微信\n" + PROSE, "短", "Ａ\n" * 40, PROSE]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.mix import mixture
-from pipeline.train_tokenizer import share_budget
+from pipeline.stages.mix import mixture
+from pipeline.stages.train_tokenizer import share_budget
 
 NAMES = st.sampled_from(["甲", "乙", "丙", "丁"])
 

@@ -24,10 +24,10 @@ from made_up_run import (
     write_run,
 )
 
+from pipeline.inspection.row_sample import RowSample
 from pipeline.report import gather_report, render_data_card, render_report
 from pipeline.report.gather import StageBooks
 from pipeline.report.sample import Histogram, LargestRows, ValueRange
-from pipeline.row_sample import RowSample
 
 UNITS = ("documents", "characters", "bytes")
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from warc_bytes import STORIES, errors_of, gzip_members, http, pages_of, read, record, response
 
-from pipeline.http_message import decode_body, parse_http
-from pipeline.reading import Record
+from pipeline.reading.http_message import decode_body, parse_http
+from pipeline.reading.input_files import Record
 
 # Without the time in the header: the same bytes in every process that collects the tests.
 compress = functools.partial(gzip.compress, mtime=0)

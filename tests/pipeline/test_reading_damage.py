@@ -29,7 +29,7 @@ from warc_bytes import (
     zstd_frames,
 )
 
-from pipeline.reading import Damage, ReadLimits, Record, read_records
+from pipeline.reading.input_files import Damage, ReadLimits, Record, read_records
 
 # Without the time in the header: the same bytes in every process that collects the tests.
 compress = functools.partial(gzip.compress, mtime=0)

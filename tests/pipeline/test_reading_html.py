@@ -9,8 +9,8 @@ import time
 import pytest
 import zstandard
 
-from pipeline.html_page import looks_like_html, read_html
-from pipeline.reading import Damage, ReadLimits, Record, detect_format, read_records
+from pipeline.reading.html_page import looks_like_html, read_html
+from pipeline.reading.input_files import Damage, ReadLimits, Record, detect_format, read_records
 
 PAGE = "<!DOCTYPE html><title>渡口</title><p>清晨的渡口还没有人。</p>".encode("gb18030")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.reading import Damage, ReadLimits, detect_format, read_records
+from pipeline.reading.input_files import Damage, ReadLimits, detect_format, read_records
 
 FOLDER = Path(os.environ.get("PANGU_SHARED_DATA", "")) / "odd-warcs"
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from warc_bytes import STORIES, gzip_members, response
 
 from pangu_settings import UserError
-from pipeline.reading import (
+from pipeline.reading.input_files import (
     Damage,
     ReadLimits,
     Record,

@@ -14,7 +14,7 @@ import zstandard
 from fastwarc.warc import ArchiveIterator
 from warc_bytes import FORMS, gzip_members, gzip_whole, http, page, plain, read, record, response
 
-from pipeline.reading import ReadLimits, Record, read_records
+from pipeline.reading.input_files import ReadLimits, Record, read_records
 
 WARCINFO = record(b"software: test\r\n", "", "warcinfo", ["Content-Type: application/warc-fields"])
 REQUEST = record(b"GET / HTTP/1.1\r\n\r\n", kind="request")

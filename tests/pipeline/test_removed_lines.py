@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from filters.clean import REMOVAL_REASONS, Cleaner, CleanSettings
 from filters.kernels.text_batch import TextBatch
-from pipeline.removed_lines import MOST_CHARACTERS, SAMPLED_LINES, RemovedLines
+from pipeline.inspection.removed_lines import MOST_CHARACTERS, SAMPLED_LINES, RemovedLines
 
 CLEANER = Cleaner(CleanSettings())
 

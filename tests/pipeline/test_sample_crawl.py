@@ -13,15 +13,15 @@ import pytest
 from warc_bytes import STORIES
 
 from pangu_settings import UserError
-from pipeline import sample_crawl
-from pipeline.reading import ReadLimits, Record, read_records
-from pipeline.sample_crawl import (
+from pipeline.pieces import sample_crawl
+from pipeline.pieces.sample_crawl import (
     SavedPage,
     address_of,
     fetch_sample_crawl,
     read_saved_pages,
     write_crawl,
 )
+from pipeline.reading.input_files import ReadLimits, Record, read_records
 
 SAVED_AT = datetime(2020, 2, 2, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.timed_process import ProcessDiedError, TimedProcess, TooSlowError
+from pipeline.reading.timed_process import ProcessDiedError, TimedProcess, TooSlowError
 
 
 def behave(how: str, value: object = None) -> object:
@@ -68,7 +68,7 @@ def test_the_process_ends_with_the_one_that_asks(tmp_path: Path) -> None:
     # A script without a guard for its main part, killed in the middle of a call.
     script = tmp_path / "asks.py"
     script.write_text(
-        "from pipeline.timed_process import TimedProcess\n"
+        "from pipeline.reading.timed_process import TimedProcess\n"
         "from test_timed_process import behave\n"
         "process = TimedProcess(behave, 60)\n"
         "print(process.call('pid'), flush=True)\n"

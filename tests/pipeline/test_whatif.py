@@ -13,15 +13,15 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import FinishedRun, run_recipe
 
 import pangu
 from filters.rules import Rule, breaks
 from pangu_settings import UserError
-from pipeline import whatif
+from pipeline.inspection import limit_effects
 from pipeline.recipe import recipe_of_run
 from pipeline.run_directory import RunDirectory
 from pipeline.tables import read_rows
+from runs import FinishedRun, run_recipe
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def run(finished: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Fini
 
 def measured(
     run: FinishedRun, name: str, side: str | None = None
-) -> tuple[whatif.Question, whatif.Measured]:
-    question = whatif.ask(recipe_of_run(str(run.path)), name, side)
-    return question, whatif.measure_effects(RunDirectory(str(run.path)), question)
+) -> tuple[limit_effects.Question, limit_effects.Measured]:
+    question = limit_effects.ask(recipe_of_run(str(run.path)), name, side)
+    return question, limit_effects.measure_effects(RunDirectory(str(run.path)), question)
 
 
 def signals(run: FinishedRun) -> pa.Table:
@@ -49,7 +49,7 @@ def test_shares_are_those_of_the_measured_columns(run: FinishedRun) -> None:
     assert question.sources == ("web", "encyclopedia", "stories")
     columns = signals(run)
     lengths = columns.column("characters").to_numpy()
-    for effect in whatif.effects(question, found, [0, 150, 300, 10**6]):
+    for effect in limit_effects.effects(question, found, [0, 150, 300, 10**6]):
         short = lengths < effect.limit
         assert effect.documents == pytest.approx(short.mean())
         assert effect.characters == pytest.approx(lengths[short].sum() / lengths.sum())
@@ -62,7 +62,7 @@ def test_what_only_this_rule_drops_is_what_a_run_with_the_limit_drops_more(
     run: FinishedRun, tmp_path: Path
 ) -> None:
     question, found = measured(run, "too_short")
-    now, then = whatif.effects(question, found, [150, 330])
+    now, then = limit_effects.effects(question, found, [150, 330])
     shutil.copytree(run.path, tmp_path / "run")
     run_recipe(run.recipe, tmp_path / "run", overrides=("rules.too_short.min=330",))
     after = FinishedRun(tmp_path / "run", run.recipe)
@@ -78,12 +78,12 @@ def test_what_only_this_rule_drops_is_what_a_run_with_the_limit_drops_more(
 def test_samples_lie_on_their_side_and_are_the_same_again(run: FinishedRun) -> None:
     question, found = measured(run, "too_short")
     directory = RunDirectory(str(run.path))
-    removed, left = whatif.samples(directory, question, found, 400, 3)
+    removed, left = limit_effects.samples(directory, question, found, 400, 3)
     assert len(removed) == len(left) == 3
     assert all(int(s.value) < 400 and len(s.text) == int(s.value) for s in removed)
     assert all(int(s.value) >= 400 and len(s.text) == int(s.value) for s in left)
-    assert whatif.samples(directory, question, found, 400, 3) == (removed, left)
-    assert whatif.samples(directory, question, found, 0, 3)[0] == []
+    assert limit_effects.samples(directory, question, found, 400, 3) == (removed, left)
+    assert limit_effects.samples(directory, question, found, 0, 3)[0] == []
 
 
 def test_a_rule_of_some_sources_asks_those_only(run: FinishedRun) -> None:
@@ -101,7 +101,7 @@ def test_sorted_values_are_cut_where_the_rule_cuts(
 ) -> None:
     ascending = np.sort(np.array(values, np.float32))
     rule = Rule.model_validate({"signal": "x", side: limit})
-    first, after = whatif.removed_range(rule, ascending, limit)
+    first, after = limit_effects.removed_range(rule, ascending, limit)
     assert np.flatnonzero(breaks(rule, pa.array(ascending))).tolist() == list(range(first, after))
 
 

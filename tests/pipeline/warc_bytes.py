@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import zstandard
 
-from pipeline.reading import Damage, ReadLimits, Record, read_records
+from pipeline.reading.input_files import Damage, ReadLimits, Record, read_records
 
 STORIES = (
     "渡口的老船工每天清晨都要把缆绳检查一遍。他说水涨的时候船最容易走，绳子要系得比平时短。",

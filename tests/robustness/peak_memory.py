@@ -14,7 +14,7 @@ from pathlib import Path
 from odd_input import PAGE, STORY, odd_pages, write_warc
 from road import judge
 
-from pipeline.reading import ReadLimits
+from pipeline.reading.input_files import ReadLimits
 
 HUGE = 200_000_000
 # With its HTTP header below the limit of a record.

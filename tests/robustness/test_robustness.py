@@ -18,7 +18,7 @@ from filters.clean import Cleaner, CleanSettings
 from filters.kernels.text_batch import TextBatch
 from filters.personal_data import PersonalDataMasker, PersonalDataSettings
 from filters.signals import Measurer
-from pipeline.reading import ReadLimits, Record, read_records
+from pipeline.reading.input_files import ReadLimits, Record, read_records
 
 SHARED = Path(os.environ.get("PANGU_SHARED_DATA", "")) / "web"
 MUTATIONS = 1000

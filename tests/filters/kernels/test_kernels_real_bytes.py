@@ -31,8 +31,8 @@ from filters.kernels.charset import (
 )
 from filters.kernels.chinese_bytes import count_chinese, count_chinese_reference
 from filters.kernels.double_byte import double_byte_to_utf8, double_byte_to_utf8_reference
-from pipeline.extract_settings import ExtractSettings
-from pipeline.reading import ReadLimits, Record, read_records
+from pipeline.reading.extract_settings import ExtractSettings
+from pipeline.reading.input_files import ReadLimits, Record, read_records
 
 FOLDER = Path(os.environ.get("PANGU_SHARED_DATA", "")) / "web"
 CHINESE = ("zh-hans", "zh-hant")

@@ -1,0 +1,1 @@
+"""Evaluation sets, read and laid out for the workers that look for them."""

@@ -32,8 +32,8 @@ VERBS = {
     "whatif": ("pipeline.commands.whatif", "Show what another limit of a rule would remove."),
     "classifier": ("pipeline.commands.classifier", "Train and test a spam or quality classifier."),
     "tokenizer": ("tokenizer.commands", "Train a vocabulary; encode and decode with it."),
-    "train": ("training.commands", "Train a PanGu-α model from a configuration."),
-    "generate": ("training.commands", "Continue a Chinese prompt from a checkpoint."),
+    "train": ("training.commands.train", "Train a PanGu-α model from a configuration."),
+    "generate": ("training.commands.generate", "Continue a Chinese prompt from a checkpoint."),
 }
 
 # A missing third-party package names the extra that brings it.

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from pangu_settings import UserError
 from tokenizer import Tokenizer
 from training import ModelSettings, load_settings
-from training.commands import generate
-from training.commands import train as train_command
+from training.commands.generate import generate
+from training.commands.train import train as train_command
 from training.data import Samples
 from training.generate import Sampling, continue_ids, continue_text
 from training.model import PanGu, build_model, document_mask

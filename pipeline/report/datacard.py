@@ -9,7 +9,7 @@ from filters.duplicate_settings import NearDuplicates
 from filters.duplicates import explain as explain_duplicates
 from filters.line_duplicates import explain as explain_lines
 from pipeline.recipe import Recipe, Source
-from pipeline.report.gather import ReportInput, shorten
+from pipeline.report.content import ReportInput, shorten
 from pipeline.report.render import condition, mixture_rows, plain_facts
 
 KNOWN_GAPS = (

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,20 @@ from pipeline.cuts import STAGES as CUTTING_STAGES
 from pipeline.inspection.row_sample import RowSample
 from pipeline.ledger import Books
 from pipeline.recipe import Recipe
+from pipeline.report.content import (
+    ClassifierSummary,
+    Cluster,
+    Clusters,
+    DeadLetters,
+    DropReason,
+    Encodings,
+    Example,
+    RemovedForReason,
+    ReportInput,
+    ResultFile,
+    StageBooks,
+    shorten,
+)
 from pipeline.report.sample import Histogram, LargestRows, ValueRange
 from pipeline.tables import read_batches, row_count
 
@@ -38,126 +50,22 @@ EXCERPT_CHARACTERS = 120
 DECONTAMINATION = "decontamination.json"
 LINE_DUPLICATES = "line_duplicates.json"
 
-Encodings = Mapping[str, Mapping[str, Mapping[str, int]]]
 
-
-@dataclass(frozen=True)
-class StageBooks:
-    """The books of one stage: source -> what came in and how it ended."""
-
-    stage: str
-    sources: Mapping[str, Books]
-
-
-@dataclass(frozen=True)
-class Example:
-    """What the report shows of one document; every text is cut to a bounded length."""
-
-    id: str
-    url: str
-    title: str
-    source: str
-    value: str
-    limit: str
-    excerpt: str
-    characters: int
-
-
-@dataclass(frozen=True)
-class DropReason:
-    """Documents that left for one reason, with a sample of them."""
-
-    stage: str
-    verdict: str
-    rule: str
-    documents: int
-    examples: tuple[Example, ...]
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A document of the corpus and some of the duplicates that were merged into it."""
-
-    id: str
-    title: str
-    url: str
-    size: int
-    members: tuple[Example, ...]
-
-
-@dataclass(frozen=True)
-class Clusters:
-    """Duplicate clusters of two or more documents.
-
-    Attributes:
-      by_size: (smallest size, largest size, clusters, documents merged away), rising.
-      largest: the largest clusters.
-    """
-
-    by_size: tuple[tuple[int, int, int, int], ...]
-    largest: tuple[Cluster, ...]
-
-
-@dataclass(frozen=True)
-class DeadLetters:
-    """Dead letters of one error: how many, and some with their place."""
-
-    error: str
-    count: int
-    examples: tuple[Mapping[str, Any], ...]
-
-
-@dataclass(frozen=True)
-class ResultFile:
-    """A file or folder of the run that a reader may open; `rows` is None where it has none."""
-
-    path: str
-    rows: int | None
-    bytes: int
-
-
-@dataclass(frozen=True)
-class ReportInput:
-    """Everything that the report and the data card show.
-
-    Attributes:
-      recipe: the resolved recipe.
-      stages: the ledger, in the order of the stages.
-      reasons: by stage and reason, most documents first within a stage.
-      lengths: characters of kept, merged and dropped documents that have a text.
-      qualities: quality score of the same.
-      captured: earliest and latest capture time of the corpus, None where unknown.
-      encodings: source -> encoding -> {"pages", "repaired"}.
-      line_duplicates: content of line_duplicates.json; {} if none were looked for.
-      decontamination: content of decontamination.json; {} if no evaluation set was named.
-      shards: content of shards/index.json.
-      tokenizer: content of tokenizer/facts.json.
-      files: results in the run directory.
-    """
-
-    recipe: Recipe
-    stages: tuple[StageBooks, ...]
-    reasons: tuple[DropReason, ...]
-    lengths: Histogram
-    qualities: Histogram
-    clusters: Clusters
-    captured: tuple[datetime | None, datetime | None]
-    dead_letters: tuple[DeadLetters, ...]
-    encodings: Encodings
-    line_duplicates: Mapping[str, Any]
-    decontamination: Mapping[str, Any]
-    shards: Mapping[str, Any]
-    tokenizer: Mapping[str, Any]
-    files: tuple[ResultFile, ...]
-
-
-def gather_report(run: str, recipe: Recipe, encodings: Encodings) -> ReportInput:
+def gather_report(
+    run: str,
+    recipe: Recipe,
+    encodings: Encodings,
+    removed_lines: Sequence[RemovedForReason] = (),
+    classifiers: Sequence[ClassifierSummary] = (),
+) -> ReportInput:
     """Reads a finished run's files.
 
     Args:
       run: the run directory, a local path or a URL.
       recipe: the recipe that the run executed.
       encodings: source -> encoding met -> {"pages": n, "repaired": n}.
+      removed_lines: what cleaning took out.
+      classifiers: what the classifiers are and how they scored.
 
     Raises:
       UserError: a file of the run is missing or damaged.
@@ -178,6 +86,8 @@ def gather_report(run: str, recipe: Recipe, encodings: Encodings) -> ReportInput
         captured=(corpus.captured.smallest, corpus.captured.largest),
         dead_letters=_read_dead_letters(run),
         encodings=encodings,
+        removed_lines=tuple(removed_lines),
+        classifiers=tuple(classifiers),
         line_duplicates=storage.read_json_or_none(storage.join(run, LINE_DUPLICATES)) or {},
         decontamination=storage.read_json_or_none(storage.join(run, DECONTAMINATION)) or {},
         shards=storage.read_json(storage.join(run, "shards", "index.json")),
@@ -302,12 +212,6 @@ def _example(row: Mapping[str, Any]) -> Example:
         excerpt=shorten(row["excerpt"], EXCERPT_CHARACTERS),
         characters=row["characters"],
     )
-
-
-def shorten(text: str, most: int) -> str:
-    """The text on one line, cut to `most` characters with an ellipsis where it is longer."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _clusters(corpus: _Corpus, members: Mapping[str, RowSample]) -> Clusters:

@@ -12,8 +12,15 @@ from markupsafe import Markup
 
 from filters.rules import Rule, limit_shown
 from pipeline.ledger import OUTCOMES, Books, Count
+from pipeline.report.content import (
+    SCORE_QUANTILES,
+    ClassifierSummary,
+    ReportInput,
+    ScoresOfSource,
+    StageBooks,
+)
 from pipeline.report.figures import Step, funnel, mirrored_histogram
-from pipeline.report.gather import ReportInput, StageBooks, limits_of
+from pipeline.report.gather import limits_of
 from pipeline.report.sample import Histogram
 
 TEMPLATE = "template.html"
@@ -77,6 +84,15 @@ class MixtureRow:
     epochs: float
 
 
+@dataclass(frozen=True)
+class ClassifierSection:
+    """A classifier as the page shows it: with the limits of rules on its score."""
+
+    summary: ClassifierSummary
+    limits: Sequence[str]
+    scores: Sequence[ScoresOfSource]
+
+
 def render_report(run: ReportInput) -> str:
     """Renders the report of a run.
 
@@ -115,6 +131,8 @@ def render_report(run: ReportInput) -> str:
         ],
         lengths=_histogram(run, run.lengths, "characters", logarithmic=True),
         qualities=_histogram(run, run.qualities, "quality", logarithmic=False),
+        classifiers=[_classifier(run, summary) for summary in run.classifiers],
+        quantiles=SCORE_QUANTILES,
         mixture=mixture_rows(run),
         tokenizer=plain_facts(run.tokenizer),
     )
@@ -219,6 +237,14 @@ def _histogram(
         for name, limit in limits_of(run.recipe, signal)
     ]
     return Markup(mirrored_histogram(histogram, limits, logarithmic, HISTOGRAM_SIZE, signal))
+
+
+def _classifier(run: ReportInput, summary: ClassifierSummary) -> ClassifierSection:
+    limits = [
+        f"{name}: {condition(run.recipe.rules[name])}"
+        for name, _ in limits_of(run.recipe, summary.signal)
+    ]
+    return ClassifierSection(summary, limits, summary.scores[:DETAILED_SOURCES])
 
 
 def mixture_rows(run: ReportInput) -> list[MixtureRow]:

@@ -16,12 +16,27 @@ DATA_CARD = "datacard.md"
 
 def _run(run: StageRun) -> Outcome:
     # Drawing takes a third of a second to import, which no other stage should wait for.
-    from pipeline.report.datacard import render_data_card
-    from pipeline.report.gather import gather_report
-    from pipeline.report.render import render_report
+    from pipeline.report import (
+        gather_report,
+        removed_for_reasons,
+        render_data_card,
+        render_report,
+        summarise_classifiers,
+    )
 
-    extracted = storage.read_json(storage.join(run.inputs["extract"], MANIFEST))
-    gathered = gather_report(run.run_folder, run.recipe, extracted["facts"]["encodings"])
+    facts = {
+        name: storage.read_json(storage.join(run.inputs[name], MANIFEST))["facts"]
+        for name in ("extract", "clean", "classify")
+    }
+    gathered = gather_report(
+        run.run_folder,
+        run.recipe,
+        facts["extract"]["encodings"],
+        removed_for_reasons(facts["clean"]["removed_lines"]),
+        summarise_classifiers(
+            run.inputs["classify"], run.recipe, run.parts, facts["classify"]["classifiers"]
+        ),
+    )
     files = [
         storage.write_text(storage.join(run.folder, REPORT), render_report(gathered), REPORT),
         storage.write_text(
@@ -39,7 +54,7 @@ def _settings(recipe: Recipe) -> Any:
 STAGE = Stage(
     name=NAME,
     module=__name__,
-    needs=("extract", "clean", "measure", "decide", "deduplicate", "mix", "tokenizer", "shards"),
+    needs=("extract", "clean", "classify", "mix", "tokenizer", "shards"),
     settings=_settings,
     run=_run,
     libraries=("jinja2", "matplotlib"),

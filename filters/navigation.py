@@ -13,6 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+
+from filters.kernels import code_points
 from filters.kernels.trigger_words import Kind, Triggers, possible_kinds
 from filters.navigation_words import BUTTONS, CHANNELS, MENU_WORDS
 
@@ -70,11 +73,14 @@ class NavigationRule:
       triggers: of one or two characters, separated by spaces. A line is compared with the forms
         only if it holds one of them; reading the others would take most of the time.
       in_sentences: whether lines with a sentence mark are compared with the forms.
+      leading: whether only lines are compared that begin with a trigger, or with it after digits
+        and what stands between the words of a bar.
     """
 
     forms: tuple[str, ...]
     triggers: str
     in_sentences: bool = False
+    leading: bool = False
 
 
 def _beginnings(*lists: list[str]) -> str:
@@ -95,6 +101,7 @@ NAVIGATION_RULES: dict[str, NavigationRule] = {
             rf"(?:{GAP}(?>{_MENU_WORD})(?:{GAP}\d+)?{GAP}(?>{_MENU_WORD})|.*(?:{_BUTTON})).*",
         ),
         triggers=_beginnings(BUTTONS, MENU_WORDS) + " 字号 字体",
+        leading=True,
     ),
     # 首页 新闻 体育 财经
     "navigation_channels": NavigationRule(
@@ -104,6 +111,7 @@ NAVIGATION_RULES: dict[str, NavigationRule] = {
             rf"(?:{_SEPARATOR}\S{{1,4}}(?:{_SEPARATOR}(?>{_CHANNEL}))++){{0,2}}{GAP}",
         ),
         triggers=_beginnings(CHANNELS),
+        leading=True,
     ),
     # 公司简介 | 产品中心 | 联系方式
     "navigation_links": NavigationRule(
@@ -248,11 +256,16 @@ NAVIGATION_RULES: dict[str, NavigationRule] = {
 TRIGGERS = Triggers(
     kinds=[
         # An underscore stands for a space.
-        Kind(frozenset(t.replace("_", " ") for t in rule.triggers.split()), rule.in_sentences)
+        Kind(
+            frozenset(t.replace("_", " ") for t in rule.triggers.split()),
+            rule.in_sentences,
+            rule.leading,
+        )
         for rule in NAVIGATION_RULES.values()
     ],
     sentence_marks=frozenset("。！？；"),
     most_characters=MAX_CHARACTERS,
+    ignored=frozenset(map(chr, np.flatnonzero(code_points.matching(rf"{_BETWEEN}|[0-9]")))),
 )
 COMPILED_RULES = [
     (1 << bit, name, re.compile("|".join(f"(?:{form})" for form in rule.forms), re.ASCII))

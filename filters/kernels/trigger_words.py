@@ -23,10 +23,13 @@ class Kind:
     Attributes:
       triggers: of one or two characters each; a line of this kind holds one of them.
       in_sentences: whether a line of this kind may hold a sentence mark.
+      leading: whether a line of this kind begins with its trigger, or with nothing but ignored
+        characters before it.
     """
 
     triggers: frozenset[str]
     in_sentences: bool
+    leading: bool
 
 
 @dataclass(frozen=True)
@@ -37,22 +40,28 @@ class Triggers:
       kinds: at most MOST_KINDS.
       sentence_marks: characters that end a sentence.
       most_characters: of a line; a longer one is of no kind.
+      ignored: characters that may stand before a leading trigger, and are none of one themselves.
     """
 
     kinds: Sequence[Kind]
     sentence_marks: frozenset[str]
     most_characters: int
+    ignored: frozenset[str]
 
     def __post_init__(self) -> None:
         if len(self.kinds) > MOST_KINDS:
             raise ValueError(f"{len(self.kinds)} kinds of lines: at most {MOST_KINDS} are possible")
-        for trigger in (trigger for kind in self.kinds for trigger in kind.triggers):
-            if len(trigger) not in (1, 2):
-                raise ValueError(f"trigger {trigger!r}: must have one or two characters")
+        for kind in self.kinds:
+            for trigger in kind.triggers:
+                if len(trigger) not in (1, 2):
+                    raise ValueError(f"trigger {trigger!r}: must have one or two characters")
+                if kind.leading and trigger[0] in self.ignored:
+                    raise ValueError(f"leading trigger {trigger!r}: begins with an ignored one")
 
     @cached_property
-    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
-        """For the kernel: firsts and seconds, triggers, their kinds, and the kinds of sentences."""
+    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, int]:
+        """For the kernel: firsts and seconds, triggers, their kinds; which kinds may be sentences,
+        which may have their trigger anywhere."""
         kinds_of: defaultdict[str, int] = defaultdict(int)
         for bit, kind in enumerate(self.kinds):
             for trigger in kind.triggers:
@@ -76,8 +85,11 @@ class Triggers:
             keys[slot], kinds[slot] = first << 21 | second, kinds_of[trigger]
         for mark in self.sentence_marks:
             firsts[ord(mark)] |= _ENDS_SENTENCE
+        for character in self.ignored:
+            seconds[ord(character)] |= _IGNORED
         in_sentences = sum(1 << bit for bit, kind in enumerate(self.kinds) if kind.in_sentences)
-        return firsts, seconds, keys, kinds, in_sentences
+        anywhere = sum(1 << bit for bit, kind in enumerate(self.kinds) if not kind.leading)
+        return firsts, seconds, keys, kinds, in_sentences, anywhere
 
 
 def possible_kinds(line: str, triggers: Triggers) -> int:
@@ -85,11 +97,16 @@ def possible_kinds(line: str, triggers: Triggers) -> int:
     if len(line) > triggers.most_characters:
         return 0
     is_sentence = not triggers.sentence_marks.isdisjoint(line)
+    after_ignored = line.lstrip("".join(triggers.ignored))
     kinds = 0
     for bit, kind in enumerate(triggers.kinds):
-        possible = kind.in_sentences or not is_sentence
-        if possible and any(trigger in line for trigger in kind.triggers):
-            kinds |= 1 << bit
+        if is_sentence and not kind.in_sentences:
+            continue
+        if kind.leading:
+            is_possible = after_ignored.startswith(tuple(kind.triggers))
+        else:
+            is_possible = any(trigger in line for trigger in kind.triggers)
+        kinds |= is_possible << bit
     return kinds
 
 
@@ -110,14 +127,17 @@ def _hash(first, second):  # type: ignore[no-untyped-def]
 _GROUPS = 6
 # A character that is a trigger alone has this bit, which every second character has too.
 _ANYTHING = 1 << 6
+_GROUP_BITS = (1 << 7) - 1
 _ENDS_SENTENCE = 1 << 7
+# In the table of second characters, where sentences do not matter.
+_IGNORED = 1 << 7
 # What stands for the second character of a trigger of one; no code point.
 _ALONE = code_points.COUNT
 
 
 @kernel
 def _find(  # type: ignore[no-untyped-def]
-    characters, starts, most, firsts, seconds, keys, kinds, in_sentences, found
+    characters, starts, most, firsts, seconds, keys, kinds, in_sentences, anywhere, found
 ):
     """Writes the possible kinds of each line."""
     for line in range(starts.shape[0] - 1):
@@ -126,6 +146,9 @@ def _find(  # type: ignore[no-untyped-def]
         found[line] = 0
         if length == 0 or length > most:
             continue
+        begin = 0
+        while begin < length - 1 and seconds[whole[begin]] & _IGNORED:
+            begin += 1
         kinds_here = 0
         seen = 0
         first = whole[0]
@@ -133,12 +156,14 @@ def _find(  # type: ignore[no-untyped-def]
             second = whole[place] if place < length else np.uint32(0)
             groups = firsts[first]
             seen |= groups
-            groups &= seconds[second]
+            groups &= seconds[second] & _GROUP_BITS
             if groups:
+                kinds_there = 0
                 if groups & _ANYTHING:
-                    kinds_here |= _kinds_of(first, _ALONE, keys, kinds)
+                    kinds_there |= _kinds_of(first, _ALONE, keys, kinds)
                 if place < length:
-                    kinds_here |= _kinds_of(first, second, keys, kinds)
+                    kinds_there |= _kinds_of(first, second, keys, kinds)
+                kinds_here |= kinds_there if place == begin + 1 else kinds_there & anywhere
             first = second
         if seen & _ENDS_SENTENCE:
             kinds_here &= in_sentences

@@ -21,6 +21,7 @@ from pydantic import (
 
 import pangu_settings
 from pangu_settings import Settings
+from training.layout import Layout
 
 # PanGu-α Table 1, and the 350M model of §3.1.3. `layers` counts the query layer. The released
 # 2.6B and 13B normalise before the query layer; the pipelined code of the 200B after it.
@@ -99,8 +100,6 @@ class OptimisationSettings(Settings):
     """Updates of the weights in all, those before a resume included."""
     batch: PositiveInt = 8
     """Samples per update."""
-    micro_batch: PositiveInt | None = None
-    """Samples per forward and backward pass; the whole batch where not given."""
     learning_rate: PositiveFloat = 1e-4
     """Highest learning rate, reached after the warm-up."""
     final_learning_rate: NonNegativeFloat = 1e-6
@@ -116,14 +115,6 @@ class OptimisationSettings(Settings):
     """Largest global gradient norm; larger gradients are scaled down to it."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of matrix products; weights, moments, LayerNorm, softmax and loss stay float32."""
-
-    @model_validator(mode="after")
-    def _micro_batch_divides_batch(self) -> OptimisationSettings:
-        if self.batch % (self.micro_batch or self.batch):
-            raise ValueError(
-                f"batch ({self.batch}) must be a multiple of micro_batch ({self.micro_batch})"
-            )
-        return self
 
 
 class CheckpointSettings(Settings):
@@ -149,6 +140,7 @@ class TrainingSettings(Settings):
     model: ModelSettings
     data: DataSettings
     optimisation: OptimisationSettings
+    layout: Layout = Layout()
     checkpoint: CheckpointSettings = CheckpointSettings()
     logging: LoggingSettings = LoggingSettings()
 
@@ -159,6 +151,24 @@ class TrainingSettings(Settings):
                 f"data.sequence_length ({self.sequence_length}) is more than the "
                 f"{self.model.sequence_length} positions of model.sequence_length"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _layout_fits(self) -> TrainingSettings:
+        model = self.model
+        self.layout.check(
+            layers=model.layers,
+            heads=model.heads,
+            sequence_length=self.sequence_length,
+            batch=self.optimisation.batch,
+        )
+        if model.dropout and self.layout.tp > 1 and not self.layout.sequence_parallel:
+            raise ValueError(
+                "model.dropout with layout.tp above 1 needs layout.sequence_parallel: true, "
+                "because each rank would drop other values of states that must stay equal"
+            )
+        if model.dropout and self.layout.attention == "flex":
+            raise ValueError("layout.attention: flex knows no dropout; set model.dropout to 0")
         return self
 
     @property

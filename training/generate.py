@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pangu_settings import UserError
 from tokenizer import Tokenizer
+from training.attention import KeyValueCache
 from training.checkpoint import TOKENIZER, find_checkpoint, load_weights, read_manifest
 from training.model import PanGu, build_model
 
@@ -79,7 +80,7 @@ def continue_ids(
         )
     device = model.word_embedding.weight.device
     generator = torch.Generator().manual_seed(seed)
-    caches = model.new_caches(batch=1)
+    cache = KeyValueCache(positions)
     new = prompt
     read = 0
     # The last id that is drawn need not be read.
@@ -87,9 +88,7 @@ def continue_ids(
         ids = torch.tensor([new], device=device)
         rows = torch.arange(read, read + len(new), device=device)
         read += len(new)
-        # A row sees itself and everything before it, what is cached included.
-        mask = rows.unsqueeze(1) >= torch.arange(read, device=device)
-        logits = model(ids, rows.unsqueeze(0), mask, caches)[0, -1].cpu()
+        logits = model(ids, rows.unsqueeze(0), torch.zeros_like(ids), cache)[0, -1].cpu()
         chosen = int(torch.multinomial(sampling.probabilities(logits), 1, generator=generator))
         if chosen == stop:
             return

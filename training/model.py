@@ -6,48 +6,35 @@
     logits = hidden · word_embeddingᵀ
 
 The query layer is a block whose attention asks not with the hidden state but with a learned
-vector for the position, "predict what follows position t" (Eq. 5). Positions and the attention
-mask come from outside, so that both can restart where a document ends.
+vector for the position, "predict what follows position t" (Eq. 5). Positions and documents come
+from outside, so that both can restart where a document ends.
+
+Nothing here knows of devices or processes: `training.parallel` lays a model out from outside. A
+pipeline stage is the same model with only some of its layers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.attention import AttentionMask, KeyValueCache, attend, document_mask
 from training.config import ModelSettings
 
 LAYER_NORM_EPSILON = 1e-5
 
 
-class LayerCache:
-    """Keys and values that one layer has computed for the ids read so far."""
-
-    def __init__(self, settings: ModelSettings, batch: int, device: torch.device) -> None:
-        head_size = settings.hidden // settings.heads
-        shape = (batch, settings.heads, settings.sequence_length, head_size)
-        self._keys = torch.empty(shape, device=device)
-        self._values = torch.empty(shape, device=device)
-        self.length = 0
-
-    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Appends [batch, heads, new, head size] to both; returns all keys and all values."""
-        end = self.length + keys.shape[2]
-        self._keys[:, :, self.length : end] = keys
-        self._values[:, :, self.length : end] = values
-        self.length = end
-        return self._keys[:, :, :end], self._values[:, :, :end]
-
-
 class Attention(nn.Module):
     """Multi-head attention (PanGu-α Eq. 2), scaled by the root of the head size as in all code."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, name: str) -> None:
         super().__init__()
+        self.name = name
         self.head_size = settings.hidden // settings.heads
         self.dropout = settings.dropout
         self.query = nn.Linear(settings.hidden, settings.hidden)
@@ -56,23 +43,23 @@ class Attention(nn.Module):
         self.output = nn.Linear(settings.hidden, settings.hidden)
 
     def forward(
-        self, asking: Tensor, answering: Tensor, mask: Tensor, cache: LayerCache | None
+        self,
+        states: Tensor,
+        mask: AttentionMask,
+        cache: KeyValueCache | None = None,
+        asking: Tensor | None = None,
     ) -> Tensor:
-        """Returns [batch, new, hidden]; queries are made from `asking`, the rest from `answering`.
-
-        `mask` is boolean and broadcasts to [batch, heads, new, all]; True may be seen.
-        """
-        queries = self._split_heads(self.query(asking))
-        keys = self._split_heads(self.key(answering))
-        values = self._split_heads(self.value(answering))
+        """[batch, new, hidden] → the same shape; `asking`, where given, makes the queries."""
+        queries = self._split_heads(self.query(states if asking is None else asking))
+        keys = self._split_heads(self.key(states))
+        values = self._split_heads(self.value(states))
         if cache is not None:
-            keys, values = cache.extend(keys, values)
-        dropout = self.dropout if self.training else 0.0
-        seen = F.scaled_dot_product_attention(queries, keys, values, mask, dropout_p=dropout)
+            keys, values = cache.extend(self.name, keys, values)
+        seen = attend(queries, keys, values, mask, self.dropout if self.training else 0.0)
         return self.output(seen.transpose(1, 2).flatten(2))
 
     def _split_heads(self, states: Tensor) -> Tensor:
-        """[batch, length, hidden] → [batch, heads, length, head size]."""
+        """[batch, length, heads · head size] → [batch, heads, length, head size]."""
         return states.unflatten(2, (-1, self.head_size)).transpose(1, 2)
 
 
@@ -93,10 +80,10 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """One pre-LayerNorm transformer layer (PanGu-α Eq. 3-4); with a query, the query layer."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, name: str) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(settings.hidden, eps=LAYER_NORM_EPSILON)
-        self.attention = Attention(settings)
+        self.attention = Attention(settings, name)
         self.feed_forward_norm = nn.LayerNorm(settings.hidden, eps=LAYER_NORM_EPSILON)
         self.feed_forward = FeedForward(settings)
         self.dropout = nn.Dropout(settings.dropout)
@@ -104,9 +91,9 @@ class Block(nn.Module):
     def forward(
         self,
         hidden: Tensor,
-        mask: Tensor,
+        mask: AttentionMask,
+        cache: KeyValueCache | None = None,
         query: Tensor | None = None,
-        cache: LayerCache | None = None,
     ) -> Tensor:
         """[batch, length, hidden] → the same shape.
 
@@ -114,76 +101,90 @@ class Block(nn.Module):
         asks with; it is not normalised itself, and the residual is still `hidden`.
         """
         normed = self.attention_norm(hidden)
-        asking = normed if query is None else query
-        hidden = hidden + self.dropout(self.attention(asking, normed, mask, cache))
+        seen = self.attention(normed, mask, cache, asking=query)
+        hidden = hidden + self.dropout(seen)
         return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
 
 
-class PanGu(nn.Module):
-    """The whole model. `layers` is keyed by layer number; the last one is the query layer."""
+class Head(nn.Module):
+    """The output layer (PanGu-α Eq. 6): no weights of its own, no bias."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def forward(self, hidden: Tensor, word_embedding: Tensor) -> Tensor:
+        """[batch, length, hidden], [vocabulary, hidden] → [batch, length, vocabulary]."""
+        return F.linear(hidden, word_embedding)
+
+
+class PanGu(nn.Module):
+    """The model, or the part of it that consecutive layers make up.
+
+    `layers` is keyed by layer number in the whole model; the last one is the query layer. What
+    comes before the first layer is in the part that has it, and what belongs to the last layer
+    (query table, final LayerNorm, head) in the part that has that. Both of these have the word
+    embedding: two copies of one parameter, which `training.engine` keeps equal.
+    """
+
+    def __init__(self, settings: ModelSettings, layers: range | None = None) -> None:
+        """Builds the layers of these numbers, or all."""
         super().__init__()
+        layers = range(settings.layers) if layers is None else layers
         self.settings = settings
-        self.word_embedding = nn.Embedding(settings.vocabulary, settings.hidden)
-        self.position_embedding = nn.Embedding(settings.sequence_length, settings.hidden)
-        self.query_embedding = nn.Embedding(settings.sequence_length, settings.hidden)
-        self.layers = nn.ModuleDict({str(n): Block(settings) for n in range(settings.layers)})
-        self.final_norm = nn.LayerNorm(settings.hidden, eps=LAYER_NORM_EPSILON)
+        self.is_first = layers.start == 0
+        self.is_last = layers.stop == settings.layers
+        if self.is_first or self.is_last:
+            self.word_embedding = nn.Embedding(settings.vocabulary, settings.hidden)
+        if self.is_first:
+            self.position_embedding = nn.Embedding(settings.sequence_length, settings.hidden)
+        if self.is_last:
+            self.query_embedding = nn.Embedding(settings.sequence_length, settings.hidden)
+            self.final_norm = nn.LayerNorm(settings.hidden, eps=LAYER_NORM_EPSILON)
+            self.head = Head()
+        self.layers = nn.ModuleDict({str(n): Block(settings, str(n)) for n in layers})
         self.dropout = nn.Dropout(settings.dropout)
+        self.document_mask: Callable[[Tensor], AttentionMask] = document_mask
 
     def forward(
         self,
-        ids: Tensor,
+        states: Tensor,
         positions: Tensor,
-        mask: Tensor,
-        caches: dict[str, LayerCache] | None = None,
+        documents: Tensor,
+        cache: KeyValueCache | None = None,
     ) -> Tensor:
         """Returns logits of the id that follows each position: [batch, length, vocabulary].
 
         Args:
-          ids: int64 [batch, length].
+          states: ids, int64 [batch, length]; for a part without the first layer, what the part
+            before it returned, [batch, length, hidden].
           positions: int64 [batch, length], below `sequence_length`.
-          mask: boolean, broadcasts to [batch, heads, length, length]; True may be seen. With
-            caches its last dimension covers the cached ids as well.
-          caches: what `new_caches` gave, holding earlier ids; extended by these ids.
+          documents: int64 [batch, length]; attention stays among equal numbers.
+          cache: holds ids that were read before, and takes these in.
         """
-        hidden = self.word_embedding(ids) + self.position_embedding(positions)
-        hidden = self.dropout(hidden)
-        *blocks, query_layer = self.layers
-        for name in blocks:
-            hidden = self.layers[name](hidden, mask, cache=caches[name] if caches else None)
+        mask = self.document_mask(documents) if cache is None else cache.begin(documents)
+        if self.is_first:
+            embedded = self.word_embedding(states) + self.position_embedding(positions)
+            hidden = self.dropout(as_computed(embedded))
+        else:
+            hidden = states
+        query_layer = str(self.settings.layers - 1)
+        for name, block in self.layers.items():
+            if name != query_layer:
+                hidden = block(hidden, mask, cache)
+        if not self.is_last:
+            return hidden
         if self.settings.layer_norm == "before_query":
             hidden = self.final_norm(hidden)
-        hidden = self.layers[query_layer](
-            hidden,
-            mask,
-            query=self.query_embedding(positions),
-            cache=caches[query_layer] if caches else None,
-        )
+        query = as_computed(self.query_embedding(positions))
+        hidden = self.layers[query_layer](hidden, mask, cache, query=query)
         if self.settings.layer_norm == "after_query":
             hidden = self.final_norm(hidden)
-        return F.linear(hidden, self.word_embedding.weight)
-
-    def new_caches(self, batch: int) -> dict[str, LayerCache]:
-        """Returns empty caches for `batch` sequences, one for each layer."""
-        device = self.word_embedding.weight.device
-        return {name: LayerCache(self.settings, batch, device) for name in self.layers}
+        return self.head(hidden, self.word_embedding.weight)
 
 
-def document_mask(documents: Tensor) -> Tensor:
-    """Returns the mask under which an id sees itself and earlier ids of its own document.
-
-    Args:
-      documents: int64 [batch, length], equal where ids belong to the same document.
-
-    Returns:
-      Boolean [batch, 1, length, length].
-    """
-    length = documents.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool, device=documents.device).tril()
-    same = documents.unsqueeze(2) == documents.unsqueeze(1)
-    return (same & causal).unsqueeze(1)
+def as_computed(states: Tensor) -> Tensor:
+    """Returns states in the type of matrix products, so that residuals are kept in it too."""
+    device = states.device.type
+    if torch.is_autocast_enabled(device):
+        return states.to(torch.get_autocast_dtype(device))
+    return states
 
 
 def build_model(settings: ModelSettings, device: torch.device) -> PanGu:

@@ -28,7 +28,7 @@ from training.config import TrainingSettings
 from training.data import Batch, Samples
 from training.log import Progress, StepRecord, TrainingLog, read_log
 from training.loss_curve import draw_svg
-from training.model import build_model, document_mask
+from training.model import build_model
 from training.optimizer import build_optimizer, learning_rate
 
 
@@ -177,14 +177,14 @@ def update(
     """
     optimisation = settings.optimisation
     samples = len(batch.ids)
-    micro_batch = optimisation.micro_batch or samples
+    micro_batch = samples // settings.layout.micro_batches
     all_weights = max(float(batch.weights.sum()), 1.0)
     is_bfloat16 = optimisation.precision == "bfloat16"
     loss = torch.zeros((), device=device)
     for first in range(0, samples, micro_batch):
         part = batch.part(first, micro_batch, device)
         with torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16):
-            logits = model(part.ids, part.positions, document_mask(part.documents))
+            logits = model(part.ids, part.positions, part.documents)
         part_loss = weighted_nll(logits, part) / all_weights
         part_loss.backward()
         loss += part_loss.detach()

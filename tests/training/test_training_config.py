@@ -45,7 +45,7 @@ def test_paths_are_relative_to_the_file(run_folder: Path) -> None:
         ("model.heads=3", "hidden (16) must be a multiple of heads (3)"),
         ("model.layers=1", "model.layers"),
         ("data.sequence_length=64", "more than the 32 positions of model.sequence_length"),
-        ("optimisation.micro_batch=3", "batch (4) must be a multiple of micro_batch (3)"),
+        ("layout.micro_batches=3", "optimisation.batch (4) must be a multiple of dp_replicate"),
         ("optimisation.precision=float16", "optimisation.precision"),
         ("optimisation.steps=many", "optimisation.steps"),
     ],

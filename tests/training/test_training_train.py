@@ -19,6 +19,7 @@ from tokenizer import TokenizerFacts, write_index, write_shards
 from training import TrainingSettings, load_settings
 from training.checkpoint import find_checkpoint, read_manifest
 from training.data import Samples, make_batch
+from training.layout import Layout
 from training.model import build_model
 from training.optimizer import build_optimizer
 from training.tensor_files import load_tensors, stored_shapes
@@ -252,14 +253,9 @@ def test_the_loss_is_one_mean_over_the_batch_however_it_is_cut(
     pieces[2, 20:] = 6
     batch = make_batch(pieces, separator=9, pad=6)
     results = []
-    for micro_batch in (1, 2, 4):
-        settings = tiny_settings.model_copy(
-            update={
-                "optimisation": tiny_settings.optimisation.model_copy(
-                    update={"micro_batch": micro_batch}
-                )
-            }
-        )
+    for micro_batches in (1, 2, 4):
+        layout = Layout(micro_batches=micro_batches)
+        settings = tiny_settings.model_copy(update={"layout": layout})
         model = build_model(settings.model, CPU)
         optimizer = build_optimizer(model, settings.optimisation)
         results.append(update(model, optimizer, batch, 0.0, settings, CPU))

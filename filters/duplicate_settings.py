@@ -52,6 +52,15 @@ class Deduplicate(Settings):
         description="which document of a cluster stays: the best by the first, then by the next; "
         "sources rank as the recipe lists them; the smallest id decides in the end",
     )
+    against: list[str] = Field(
+        default_factory=list,
+        description="directories of finished runs, in order: what their corpora hold is merged "
+        "into their documents; each needs a band index",
+    )
+    index: bool = Field(
+        False,
+        description="whether the run leaves a band index of its corpus, for `against` of later ones",
+    )
     memory: ByteSize = Field(
         default=ByteSize(2**30),
         ge=2**16,
@@ -59,14 +68,14 @@ class Deduplicate(Settings):
         "as 1GB; beyond it, it works in more passes; the result does not depend on it",
     )
 
-    @field_validator("keep")
+    @field_validator("keep", "against")
     @classmethod
-    def _each_once(cls, keep: list[KeepBy]) -> list[KeepBy]:
-        twice = sorted({name for name in keep if keep.count(name) > 1})
+    def _each_once(cls, names: list[Any]) -> list[Any]:
+        twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"'{twice[0]}' is named twice")
-        return keep
+        return names
 
     def result_settings(self) -> dict[str, Any]:
-        """The part on which the result depends: all but the memory."""
-        return self.model_dump(mode="json", exclude={"memory"})
+        """The part on which the result depends within a run: not the memory, nor other runs."""
+        return self.model_dump(mode="json", exclude={"memory", "against", "index"})

@@ -24,6 +24,8 @@ SMALL_BUCKET = 8
 ROUNDS = 32
 
 EXACT, URL, NEAR = "exact", "url", "near"
+# The same, of a document that is merged into one of an older corpus.
+OLDER = {EXACT: "older_exact", URL: "older_url", NEAR: "older_near"}
 
 
 class Similarities:
@@ -283,6 +285,7 @@ def explain(settings: Deduplicate) -> list[str]:
             below = [value for value in (0.3, 0.5, 0.7) if value < near.similarity]
             lines.append(f"  compared in vain: {_curve(near, below)}")
     if lines:
+        lines += [f"merge what the corpus of {run} holds into it" for run in settings.against]
         lines.append(f"keep the best by {', '.join(settings.keep)}")
     return lines
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from pipeline import storage
 from pipeline.parts import Part
 from pipeline.tables import read_batches, read_table, row_count, table_path
 
@@ -33,12 +35,15 @@ class Inputs:
       measure: folder of `signals`: content_hash, bands.
       decide: folder of `verdicts`: id, kept, quality, characters, text_bytes.
       sources: names of the sources, the most trusted first.
+      older: folder of tables of those documents that were merged into one of an older corpus, by
+        ordinal (`older_corpora.FOUND`); "" where there is none.
     """
 
     clean: str
     measure: str
     decide: str
     sources: tuple[str, ...]
+    older: str = ""
 
     def number(self, parts: Sequence[Part]) -> list[NumberedPart]:
         """Numbers all documents, part by part in the order of the parts' names.
@@ -65,6 +70,16 @@ class Inputs:
         """Yields columns of a part's documents, so many rows at a time."""
         yield from read_batches(table_path(self.clean, "documents", part.name), names, rows)
 
-    def kept(self, part: Part) -> np.ndarray:
-        """bool (rows,): which documents the rules let through."""
-        return np.asarray(self.verdicts(part, ["kept"]).column("kept"))
+    def kept(self, numbered: NumberedPart) -> np.ndarray:
+        """bool (rows,): documents that the rules let through and no older corpus holds."""
+        kept = np.asarray(self.verdicts(numbered.part, ["kept"]).column("kept")).copy()
+        for found in self.in_older(numbered.first, numbered.first + numbered.rows):
+            kept[np.asarray(found.column("ordinal")).astype(np.int64) - numbered.first] = False
+        return kept
+
+    def in_older(self, first: int, end: int) -> Iterator[pa.Table]:
+        """Yields tables of the documents first ≤ ordinal < end that an older corpus holds."""
+        ordinal = pc.field("ordinal")
+        for name in storage.list_files(self.older, ".parquet") if self.older else ():
+            path = storage.join(self.older, name)
+            yield read_table(path, where=(ordinal >= first) & (ordinal < end))

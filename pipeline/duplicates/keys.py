@@ -23,7 +23,7 @@ def fixed_width(column: pa.Array, width: int) -> np.ndarray:
     return data.view("<u8").reshape(len(column), -1).astype(np.uint64)
 
 
-_HASH_OF_NOTHING = fixed_width(content_hashes(pa.array([""], pa.string())), 16)[0, 0]
+HASH_OF_NOTHING = fixed_width(content_hashes(pa.array([""], pa.string())), 16)[0, 0]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class KeyReader:
 
     def read(self, numbered: NumberedPart, bands: Sequence[int]) -> Iterator[Keys]:
         """Yields the keys of a part, ROWS documents at a time."""
-        kept = self.inputs.kept(numbered.part)
+        kept = self.inputs.kept(numbered)
         ordinals = np.arange(numbered.first, numbered.first + numbered.rows, dtype=np.uint64)
         of_bands = [band for band in bands if band < self.settings.near.bands]
         if of_bands or self.settings.near.bands in bands:
@@ -81,7 +81,7 @@ class KeyReader:
         texts = fixed_width(batch.column("content_hash"), 16)[:, 0]
         if count in bands:
             # Documents without a text are not copies of each other.
-            chosen = kept & (texts != _HASH_OF_NOTHING)
+            chosen = kept & (texts != HASH_OF_NOTHING)
             yield Keys(count, texts[chosen], ordinals[chosen], ordinals[chosen])
         if "bands" not in batch.schema.names:
             return
@@ -98,9 +98,8 @@ class KeyReader:
             pages = captured_pages(batch)
             rows = np.flatnonzero([bool(page) for page in pages])
             rows = rows[kept[first + rows]]
-            digests = [hashlib.blake2b(pages[row].encode(), digest_size=8).digest() for row in rows]
-            keys = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
             chosen = ordinals[first + rows]
+            keys = page_keys([pages[row] for row in rows])
             yield Keys(self.settings.near.bands + 1, keys, chosen, chosen)
             first += batch.num_rows
 
@@ -113,3 +112,9 @@ def captured_pages(batch: pa.RecordBatch) -> list[str]:
     captured = batch.column("captured_at").is_valid().to_pylist()
     urls = batch.column("url").to_pylist()
     return [page_of(url) if known else "" for url, known in zip(urls, captured, strict=True)]
+
+
+def page_keys(pages: Sequence[str]) -> np.ndarray:
+    """uint64 (n,): the keys of comparable addresses."""
+    digests = [hashlib.blake2b(page.encode(), digest_size=8).digest() for page in pages]
+    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)

@@ -38,12 +38,18 @@ class TableWriter:
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_bytes = 0
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Adds the rows of a batch with exactly the schema's columns."""
+    def write(self, batch: pa.RecordBatch, size: int | None = None) -> None:
+        """Adds the rows of a batch with exactly the schema's columns.
+
+        Args:
+          batch: the rows.
+          size: bytes that it counts for where row groups are divided; what it takes in memory,
+            unless given.
+        """
         if batch.num_rows == 0:
             return
         self._waiting.append(batch.cast(self.schema) if batch.schema != self.schema else batch)
-        self._waiting_bytes += batch.nbytes
+        self._waiting_bytes += batch.nbytes if size is None else size
         self.rows += batch.num_rows
         if self._waiting_bytes >= ROW_GROUP_BYTES:
             self._flush()

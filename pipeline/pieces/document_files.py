@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import date, time
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, cast
 
@@ -70,7 +70,7 @@ def _way_out(name: str) -> str:
 
 
 class _Sink(Protocol):
-    def write(self, batch: pa.RecordBatch) -> None: ...
+    def write(self, batch: pa.RecordBatch, size: int | None = None) -> None: ...
 
 
 class DocumentFile:
@@ -101,9 +101,14 @@ class DocumentFile:
                 file = cast(BinaryIO, self._stack.enter_context(packed))
             self._sink = _JsonLines(file)
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Adds rows; columns that the schema does not have are left out."""
-        self._sink.write(batch.select(self._schema.names))
+    def write(self, batch: pa.RecordBatch, size: int | None = None) -> None:
+        """Adds rows; columns that the schema does not have are left out.
+
+        Args:
+          batch: the rows.
+          size: see TableWriter.write.
+        """
+        self._sink.write(batch.select(self._schema.names), size)
 
     def write_rows(self, rows: Sequence[dict[str, Any]]) -> None:
         """Adds rows as they are; Parquet takes the schema's fields of them, null where missing."""
@@ -128,7 +133,7 @@ class _JsonLines:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
-    def write(self, batch: pa.RecordBatch) -> None:
+    def write(self, batch: pa.RecordBatch, size: int | None = None) -> None:
         self.write_rows(batch.to_pylist())
 
     def write_rows(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -138,11 +143,9 @@ class _JsonLines:
 
 def _plain(value: Any) -> Any:
     """What JSON has no type for."""
-    if isinstance(value, datetime):
+    if isinstance(value, date | time):
         return value.isoformat()
-    if isinstance(value, bytes):
-        return value.hex()
-    raise TypeError(f"{type(value).__name__} in a row")
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def check_output(path: str) -> None:

@@ -103,11 +103,7 @@ class MeasurePart:
         texts = TextBatch.from_arrow(column)
         folded = fold_texts(texts)
         titles = TextBatch.from_arrow(documents.column("title"))
-        if self.near.enabled:
-            has_bands, keys = self.loaded["minhash"].band_keys_of(folded.comparable)
-        else:
-            has_bands, keys = np.zeros(len(texts), bool), np.empty((len(texts), 0), np.uint64)
-        band_starts = np.concatenate([[0], np.cumsum(has_bands * keys.shape[1])])
+        minhash = self.loaded["minhash"] if self.near.enabled else None
         arrays = [
             *(documents.column(field.name) for field in ORIGIN),
             pc.binary_length(column).cast(pa.int64()),
@@ -116,7 +112,7 @@ class MeasurePart:
             *(documents.column(name) for name in PERSONAL),
             content_hashes(column),
             *paragraph_columns(folded).values(),
-            _packed(keys[has_bands].ravel(), "<u8", band_starts),
+            band_column(folded.comparable, minhash),
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
@@ -141,6 +137,20 @@ def content_hashes(column: pa.StringArray) -> pa.FixedSizeBinaryArray:
         hashlib.sha256(content[start:stop]).digest()[:16] for start, stop in pairwise(borders)
     ]
     return pa.array(digests, pa.binary(16))
+
+
+def band_column(comparable: TextBatch, minhash: MinHash | None) -> pa.BinaryArray:
+    """The band keys of texts, packed as the column `bands` of the signals table has them.
+
+    Args:
+      comparable: folded texts, letters and digits only.
+      minhash: None where nobody asks for near-duplicates: then every row is empty.
+    """
+    if minhash is None:
+        return pa.array([b""] * len(comparable), pa.binary())
+    has_bands, keys = minhash.band_keys_of(comparable)
+    starts = np.concatenate([[0], np.cumsum(has_bands * keys.shape[1])])
+    return _packed(keys[has_bands].ravel(), "<u8", starts)
 
 
 def paragraph_columns(texts: FoldedBatch) -> dict[str, pa.Array]:

@@ -29,6 +29,10 @@ VERBS = {
         "pipeline.commands.filter",
         "Show or apply a preset: a page, or files of documents.",
     ),
+    "dedup": (
+        "pipeline.commands.dedup",
+        "Say of each document in files which one stands for it.",
+    ),
     "whatif": ("pipeline.commands.whatif", "Show what another limit of a rule would remove."),
     "classifier": ("pipeline.commands.classifier", "Train and test a spam or quality classifier."),
     "tokenizer": ("tokenizer.commands", "Train a vocabulary; encode and decode with it."),

@@ -27,7 +27,7 @@ import torch
 
 from tokenizer import TokenizerFacts, write_index, write_shards
 from training import TrainingSettings
-from training.data import Samples
+from training.data import Corpus, Samples
 from training.model import build_model
 from training.optimizer import build_optimizer
 from training.train import update
@@ -85,7 +85,8 @@ def main(threads: int, precision: str, layers: int, hidden: int, batch: int, ste
             }
         )
         random_shards(Path(folder), settings)
-        samples = Samples(Path(folder), settings.sequence_length, 0, settings.model.vocabulary)
+        corpus = Corpus(Path(folder), settings.model.vocabulary)
+        samples = Samples(corpus, settings.sequence_length, 0)
         model = build_model(settings.model, CPU)
         optimizer = build_optimizer(model, settings.optimisation)
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32

@@ -11,6 +11,8 @@ consumed. Three steps lead from i to the ids:
    source's documents, joined and cut without overlap. What remains behind the last whole chunk
    of a source is never seen.
 
+The end of each source can be held out for validation; no document is then in both.
+
 Positions and attention restart after each separator, and nothing is learned where the input is
 padding (released PanGu-α training code).
 """
@@ -18,10 +20,8 @@ padding (released PanGu-α training code).
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -30,72 +30,21 @@ from torch import Tensor
 
 from pangu_settings import UserError
 from tokenizer import ShardSet
+from training.sample_order import Mixture, permute
 
-
-class Mixture:
-    """Deals sample numbers out to sources in exact proportion to their weights.
-
-    The first source takes its share of all numbers at even distances, the second its share of
-    those left over, and so on; the last takes what remains. After n samples a source that weighs
-    w has been dealt w·n of them, give or take less than the number of sources.
-    """
-
-    def __init__(self, weights: Mapping[str, float]) -> None:
-        """Takes non-negative weights of any sum; sources that weigh nothing get no samples."""
-        # Weights are read as the decimal numbers that people wrote: 0.1 is a tenth.
-        exact = {name: Fraction(str(weight)) for name, weight in sorted(weights.items())}
-        left = sum(exact.values())
-        self._shares: list[tuple[str, Fraction]] = []
-        for name, weight in exact.items():
-            if weight > 0:
-                self._shares.append((name, weight / left))
-                left -= weight
-
-    @property
-    def sources(self) -> list[str]:
-        """Names of the sources that get samples."""
-        return [name for name, _ in self._shares]
-
-    def place(self, sample: int) -> tuple[str, int]:
-        """Returns the source of a sample and how many earlier samples that source had."""
-        left = sample
-        for name, share in self._shares:
-            taken = left * share.numerator // share.denominator
-            if (left + 1) * share.numerator // share.denominator > taken:
-                return name, taken
-            left -= taken
-        raise ValueError("a mixture without sources has no samples")
-
-
-def permute(index: int, size: int, key: bytes) -> int:
-    """Returns the place of `index` in a permutation of range(size) chosen by `key`.
-
-    A Feistel network over pairs of digits to the base ⌈√size⌉ permutes range(base²); values that
-    fall outside range(size) are permuted again until they fall inside (cycle walking), which
-    takes hardly more than one turn because base² is hardly larger than size.
-    """
-    base = math.isqrt(size - 1) + 1
-    while True:
-        left, right = divmod(index, base)
-        for turn in range(6):
-            message = b"%d/%d" % (turn, right)
-            mixed = hashlib.blake2b(message, digest_size=8, key=key).digest()
-            left, right = right, (left + int.from_bytes(mixed, "little")) % base
-        index = left * base + right
-        if index < size:
-            return index
+# Of a source that is too small for the validation samples asked for, this part is held out.
+LARGEST_HELD_OUT_PART = 10
 
 
 class SourceText:
     """All ids of one source, as one long row over its shards."""
 
-    def __init__(self, name: str, pieces: list[np.ndarray]) -> None:
-        self.name = name
+    def __init__(self, pieces: list[np.ndarray]) -> None:
         self._pieces = pieces
-        self._ends = np.cumsum([len(piece) for piece in pieces])
+        self._ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return int(self._ends[-1]) if len(self._ends) else 0
 
     def read(self, start: int, length: int) -> np.ndarray:
         """Returns ids start … start + length - 1 in the shards' own dtype."""
@@ -160,31 +109,25 @@ def make_batch(chunks: np.ndarray, separator: int, pad: int) -> Batch:
     )
 
 
-class Samples:
-    """All samples of a shards directory, by number.
+class Corpus:
+    """A directory of shards, opened for a model of some vocabulary.
 
     Attributes:
       shards: the opened shards.
       index_sha256: digest of the index, and so (it holds the shards' digests) of all ids.
+      texts: the ids of each source that has a weight, by name.
     """
 
-    def __init__(self, directory: Path, sequence_length: int, seed: int, vocabulary: int) -> None:
-        """Opens the shards.
-
-        Args:
-          directory: holds `index.json`.
-          sequence_length: input ids of a sample.
-          seed: chooses the order of samples.
-          vocabulary: ids must be below it.
+    def __init__(self, directory: Path, vocabulary: int) -> None:
+        """Opens the shards; the cost does not depend on how many ids there are.
 
         Raises:
-          UserError: the shards cannot be read, hold ids for a larger vocabulary, or a source is
-            smaller than one sample.
+          UserError: they cannot be read, hold ids for a larger vocabulary, or have no source
+            with a weight.
         """
+        self.directory = directory
         self.shards = ShardSet.open(directory)
         self.index_sha256 = hashlib.sha256((directory / "index.json").read_bytes()).hexdigest()
-        self._directory = directory
-        self._chunk = sequence_length + 1
         self._vocabulary = vocabulary
         if self.shards.vocabulary_size > vocabulary:
             raise UserError(
@@ -192,40 +135,88 @@ class Samples:
                 f"{self.shards.vocabulary_size} pieces; "
                 f"set model.vocabulary to {self.shards.vocabulary_size}"
             )
-        self._mixture = Mixture(self.shards.sources)
-        if not self._mixture.sources:
+        self.weights = {name: w for name, w in self.shards.sources.items() if w > 0}
+        if not self.weights:
             raise UserError(f"{directory}: no source has a weight above 0; nothing to train on")
-        self._texts = {name: self._open_source(name) for name in self._mixture.sources}
-        self._keys = {
-            name: hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=32).digest()
-            for name in self._texts
-        }
-
-    def _open_source(self, name: str) -> SourceText:
         # As plain arrays: slicing a memmap object costs several times as much.
-        pieces = [np.asarray(s.tokens) for s in self.shards.shards if s.source == name]
-        ids = sum(len(piece) for piece in pieces)
-        if ids < self._chunk:
-            raise UserError(
-                f"{self._directory}: source '{name}' has {ids} ids, fewer than one sample of "
-                f"{self._chunk}; choose a shorter data.sequence_length, or take the source out "
-                "of the recipe"
-            )
-        return SourceText(name, pieces)
+        pieces: dict[str, list[np.ndarray]] = {name: [] for name in self.weights}
+        for shard in self.shards.shards:
+            if shard.source in pieces:
+                pieces[shard.source].append(np.asarray(shard.tokens))
+        self.texts = {name: SourceText(parts) for name, parts in pieces.items()}
 
-    @property
-    def tokens(self) -> dict[str, int]:
-        """Ids per source, of the sources that are sampled."""
-        return {name: len(text) for name, text in self._texts.items()}
+    def verify(self, part: int, parts: int) -> None:
+        """Reads every parts-th shard whole and compares it with the index; see Shard.verify.
+
+        Raises:
+          ShardError: a shard is not what the index says.
+        """
+        for shard in self.shards.shards[part::parts]:
+            shard.verify()
+
+    def batch(self, chunks: Iterable[np.ndarray]) -> Batch:
+        """Returns chunks of ids as a batch.
+
+        Raises:
+          UserError: an id is not below the vocabulary.
+        """
+        rows = np.stack(list(chunks))
+        lowest, highest = int(rows.min()), int(rows.max())
+        if lowest < 0 or highest >= self._vocabulary:
+            wrong = lowest if lowest < 0 else highest
+            raise UserError(
+                f"{self.directory}: the id {wrong} is outside the vocabulary of "
+                f"{self._vocabulary}; the shards are damaged or were made with another "
+                "vocabulary; write them again"
+            )
+        return make_batch(rows, self.shards.separator, self.shards.pad)
+
+
+class Samples:
+    """All samples of a corpus that are trained on, by number."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        sequence_length: int,
+        seed: int,
+        held_out: Mapping[str, int] | None = None,
+    ) -> None:
+        """Lays the samples out.
+
+        Args:
+          corpus: the shards.
+          sequence_length: input ids of a sample.
+          seed: chooses the order of samples.
+          held_out: for each source, how many chunks at its end are not trained on.
+
+        Raises:
+          UserError: a source is smaller than one sample.
+        """
+        self.corpus = corpus
+        self._chunk = sequence_length + 1
+        self._mixture = Mixture(corpus.weights)
+        self._keys: dict[str, bytes] = {}
+        self._chunks: dict[str, int] = {}
+        for name in self._mixture.sources:
+            ids = len(corpus.texts[name]) - self._chunk * (held_out or {}).get(name, 0)
+            if ids < self._chunk:
+                raise UserError(
+                    f"{corpus.directory}: source '{name}' has {ids} ids, fewer than one sample of "
+                    f"{self._chunk}; choose a shorter data.sequence_length, or take the source "
+                    "out of the recipe"
+                )
+            self._chunks[name] = ids // self._chunk
+            self._keys[name] = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=32).digest()
 
     def chunk(self, sample: int) -> np.ndarray:
         """Returns the sequence_length + 1 ids of one sample, in the shards' own dtype."""
         name, rank = self._mixture.place(sample)
-        text = self._texts[name]
-        chunks = len(text) // self._chunk
+        chunks = self._chunks[name]
         epoch, index = divmod(rank, chunks)
         epoch_key = hashlib.blake2b(b"%d" % epoch, digest_size=32, key=self._keys[name]).digest()
-        return text.read(permute(index, chunks, epoch_key) * self._chunk, self._chunk)
+        start = permute(index, chunks, epoch_key) * self._chunk
+        return self.corpus.texts[name].read(start, self._chunk)
 
     def batch(self, first: int, count: int) -> Batch:
         """Returns samples first … first + count - 1.
@@ -233,13 +224,55 @@ class Samples:
         Raises:
           UserError: the shards hold an id that is not below the vocabulary.
         """
-        chunks = np.stack([self.chunk(sample) for sample in range(first, first + count)])
-        lowest, highest = int(chunks.min()), int(chunks.max())
-        if lowest < 0 or highest >= self._vocabulary:
-            wrong = lowest if lowest < 0 else highest
-            raise UserError(
-                f"{self._directory}: the id {wrong} is outside the vocabulary of "
-                f"{self._vocabulary}; the shards are damaged or were made with another "
-                "vocabulary; write them again"
-            )
-        return make_batch(chunks, self.shards.separator, self.shards.pad)
+        return self.corpus.batch(self.chunk(sample) for sample in range(first, first + count))
+
+
+class ValidationSamples:
+    """Chunks at the end of each source that are never trained on."""
+
+    def __init__(self, corpus: Corpus, sequence_length: int, most: int) -> None:
+        """Chooses them.
+
+        Args:
+          corpus: the shards.
+          sequence_length: input ids of a sample.
+          most: samples of each source; fewer where that is more than a tenth of the source.
+        """
+        self.corpus = corpus
+        self._chunk = sequence_length + 1
+        self.held_out: dict[str, int] = {}
+        """Chunks at the end of each source that training must leave alone."""
+        self._starts: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
+        """Samples of each source; sources that are too small to hold any out are missing."""
+        for name, text in corpus.texts.items():
+            chunks = min(most, len(text) // self._chunk // LARGEST_HELD_OUT_PART)
+            if chunks == 0:
+                continue
+            self.held_out[name] = chunks
+            start = len(text) - chunks * self._chunk
+            # The document that began before is left to training. One that fills all of the rest
+            # is not: its end is then what there is to validate on.
+            ends = np.flatnonzero(text.read(start, len(text) - start) == corpus.shards.separator)
+            if len(ends) and len(text) - (start + int(ends[0]) + 1) >= self._chunk:
+                start += int(ends[0]) + 1
+            self._starts[name] = start
+            self.counts[name] = (len(text) - start) // self._chunk
+
+    def batch(self, source: str, first: int, count: int) -> Batch:
+        """Returns samples first … first + count - 1 of a source.
+
+        Samples that the source does not have are all padding and weigh nothing, so that every
+        process can be given as many as the others.
+
+        Raises:
+          UserError: the shards hold an id that is not below the vocabulary.
+        """
+        text, start = self.corpus.texts[source], self._starts[source]
+        nothing = np.full(self._chunk, self.corpus.shards.pad)
+        return self.corpus.batch(
+            text.read(start + sample * self._chunk, self._chunk)
+            if sample < self.counts[source]
+            else nothing
+            for sample in range(first, first + count)
+        )

@@ -25,7 +25,7 @@ from training.checkpoint import (
     training_tensors,
 )
 from training.config import TrainingSettings
-from training.data import Batch, Samples
+from training.data import Batch, Corpus, Samples
 from training.log import Progress, StepRecord, TrainingLog, read_log
 from training.loss_curve import draw_svg
 from training.model import build_model
@@ -87,13 +87,9 @@ def train(settings: TrainingSettings) -> TrainingResult:
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     optimisation = settings.optimisation
-    samples = Samples(
-        settings.data.shards,
-        settings.sequence_length,
-        settings.data.seed,
-        settings.model.vocabulary,
-    )
-    tokenizer = read_tokenizer(settings.data.tokenizer, samples.shards.tokenizer_sha256)
+    corpus = Corpus(settings.data.shards, settings.model.vocabulary)
+    samples = Samples(corpus, settings.sequence_length, settings.data.seed)
+    tokenizer = read_tokenizer(settings.data.tokenizer, corpus.shards.tokenizer_sha256)
     torch.manual_seed(settings.model.seed)
     model = build_model(settings.model, device)
     optimizer = build_optimizer(model, optimisation)
@@ -103,10 +99,10 @@ def train(settings: TrainingSettings) -> TrainingResult:
     latest = checkpoints.latest()
     if latest is not None:
         manifest = read_manifest(latest)
-        check_same_run(manifest, settings, samples.index_sha256, latest)
+        check_same_run(manifest, settings, corpus.index_sha256, latest)
         load_training(model, optimizer, device, latest)
         step, consumed = manifest.step, manifest.samples
-    describe(settings, samples, device, latest)
+    describe(settings, corpus, device, latest)
 
     tokens_per_step = optimisation.batch * settings.sequence_length
     progress = Progress(optimisation.steps, settings.logging.every)
@@ -142,8 +138,8 @@ def train(settings: TrainingSettings) -> TrainingResult:
                     step=step,
                     samples=consumed,
                     settings=settings,
-                    shards_sha256=samples.index_sha256,
-                    tokenizer_sha256=samples.shards.tokenizer_sha256,
+                    shards_sha256=corpus.index_sha256,
+                    tokenizer_sha256=corpus.shards.tokenizer_sha256,
                 )
                 tensors = training_tensors(model, optimizer) | random_state(device)
                 checkpoints.save(manifest, tensors, tokenizer)
@@ -237,7 +233,7 @@ def check_same_run(
 
 
 def describe(
-    settings: TrainingSettings, samples: Samples, device: torch.device, latest: Path | None
+    settings: TrainingSettings, corpus: Corpus, device: torch.device, latest: Path | None
 ) -> None:
     """Prints what is about to be trained, on what, and from where."""
     model, optimisation = settings.model, settings.optimisation
@@ -247,8 +243,8 @@ def describe(
         f"model: {model.parameter_count:,} parameters, {model.layers} layers, hidden "
         f"{model.hidden}, {model.heads} heads; {optimisation.precision} on {device}{threads}"
     )
-    for name, count in samples.tokens.items():
-        print(f"source {name}: {count:,} tokens")
+    for name, text in corpus.texts.items():
+        print(f"source {name}: {len(text):,} tokens")
     print(
         f"to read: {optimisation.steps:,} steps of {optimisation.batch} samples of "
         f"{settings.sequence_length} tokens, {tokens:,} in all"

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pangu_settings import UserError
 from tokenizer import ShardSet, TokenizerFacts, write_index, write_shards
-from training.data import Mixture, Samples, make_batch, permute
+from training.data import Corpus, Samples, make_batch
+from training.sample_order import Mixture, permute
 
 FACTS = TokenizerFacts(sha256="0" * 64, vocabulary_size=1000, separator=9, pad=6)
 
@@ -70,7 +71,7 @@ def test_permute_shuffles() -> None:
 
 def test_each_epoch_reads_every_chunk_once_in_another_order(tmp_path: Path) -> None:
     write_sources(tmp_path, {"one": 205}, {"one": 1.0})
-    samples = Samples(tmp_path, sequence_length=9, seed=0, vocabulary=1000)
+    samples = Samples(Corpus(tmp_path, 1000), sequence_length=9, seed=0)
     epochs = [[int(samples.chunk(20 * epoch + n)[0]) for n in range(20)] for epoch in range(3)]
     for epoch in epochs:
         assert sorted(epoch) == list(range(10, 210, 10))  # the last 5 ids fill no chunk
@@ -78,12 +79,12 @@ def test_each_epoch_reads_every_chunk_once_in_another_order(tmp_path: Path) -> N
 
 
 def test_chunks_are_consecutive_and_cross_shards(run_folder: Path) -> None:
-    samples = Samples(run_folder / "shards", sequence_length=32, seed=5, vocabulary=200)
+    samples = Samples(Corpus(run_folder / "shards", 200), sequence_length=32, seed=5)
     shards = ShardSet.open(run_folder / "shards").shards
     text = np.concatenate([shard.tokens for shard in shards if shard.source == "books"])
     wanted = {tuple(chunk) for chunk in text[: len(text) // 33 * 33].reshape(-1, 33).tolist()}
     assert len(shards) > 10  # shards of at most 100 ids
-    mixture = Mixture(samples.shards.sources)
+    mixture = Mixture(samples.corpus.shards.sources)
     found = {
         tuple(samples.chunk(number).tolist())
         for number in range(200)
@@ -94,12 +95,12 @@ def test_chunks_are_consecutive_and_cross_shards(run_folder: Path) -> None:
 
 def test_samples_do_not_depend_on_how_they_are_batched(run_folder: Path) -> None:
     folder = run_folder / "shards"
-    one = Samples(folder, sequence_length=16, seed=3, vocabulary=200)
-    other = Samples(folder, sequence_length=16, seed=3, vocabulary=200)
+    one = Samples(Corpus(folder, 200), sequence_length=16, seed=3)
+    other = Samples(Corpus(folder, 200), sequence_length=16, seed=3)
     other.batch(50, 7)
     parts = np.concatenate([other.batch(first, 2).ids for first in range(0, 8, 2)])
     assert np.array_equal(one.batch(0, 8).ids, parts)
-    another_seed = Samples(folder, sequence_length=16, seed=4, vocabulary=200)
+    another_seed = Samples(Corpus(folder, 200), sequence_length=16, seed=4)
     assert not np.array_equal(one.batch(0, 8).ids, another_seed.batch(0, 8).ids)
 
 
@@ -122,20 +123,20 @@ def test_positions_and_documents_restart_after_each_separator(ids: list[int]) ->
 
 def test_sources_without_weight_are_left_out(tmp_path: Path) -> None:
     write_sources(tmp_path, {"one": 50, "tiny": 3}, {"one": 1.0, "tiny": 0.0})
-    samples = Samples(tmp_path, sequence_length=9, seed=0, vocabulary=1000)
-    assert samples.tokens == {"one": 50}
+    samples = Samples(Corpus(tmp_path, 1000), sequence_length=9, seed=0)
+    assert list(samples.corpus.texts) == ["one"]
 
 
 def test_a_source_smaller_than_a_sample_is_refused(tmp_path: Path) -> None:
     write_sources(tmp_path, {"one": 50, "tiny": 3}, {"one": 1.0, "tiny": 1.0})
     with pytest.raises(UserError, match="source 'tiny' has 3 ids, fewer than one sample of 10"):
-        Samples(tmp_path, sequence_length=9, seed=0, vocabulary=1000)
+        Samples(Corpus(tmp_path, 1000), sequence_length=9, seed=0)
 
 
 def test_a_vocabulary_smaller_than_that_of_the_shards_is_refused(tmp_path: Path) -> None:
     write_sources(tmp_path, {"one": 50}, {"one": 1.0})
     with pytest.raises(UserError, match=r"set model\.vocabulary to 1000"):
-        Samples(tmp_path, sequence_length=9, seed=0, vocabulary=900)
+        Samples(Corpus(tmp_path, 900), sequence_length=9, seed=0)
 
 
 def test_ids_outside_the_vocabulary_are_refused(tmp_path: Path) -> None:
@@ -144,6 +145,6 @@ def test_ids_outside_the_vocabulary_are_refused(tmp_path: Path) -> None:
     damaged = np.frombuffer(shard.read_bytes(), "<u2").copy()
     damaged[:] = 5000
     shard.write_bytes(damaged.tobytes())
-    samples = Samples(tmp_path, sequence_length=9, seed=0, vocabulary=1000)
+    samples = Samples(Corpus(tmp_path, 1000), sequence_length=9, seed=0)
     with pytest.raises(UserError, match="the id 5000 is outside the vocabulary of 1000"):
         samples.batch(0, 2)

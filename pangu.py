@@ -7,6 +7,7 @@ not installed and the data half where torch is not.
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 from typing import Any
 
@@ -37,7 +38,9 @@ VERBS = {
     "classifier": ("pipeline.commands.classifier", "Train and test a spam or quality classifier."),
     "tokenizer": ("tokenizer.commands", "Train a vocabulary; encode and decode with it."),
     "train": ("training.commands.train", "Train a PanGu-α model from a configuration."),
-    "generate": ("training.commands.generate", "Continue a Chinese prompt from a checkpoint."),
+    "generate": ("training.commands.generate", "Continue a Chinese prompt with a trained model."),
+    "export": ("training.commands.export", "Write a trained model as safetensors."),
+    "import": ("training.commands.import_weights", "Take in released weights of PanGu-α."),
 }
 
 # A missing third-party package names the extra that brings it.
@@ -71,7 +74,9 @@ class Program(click.Group):
             commands = importlib.import_module(module)
         except ModuleNotFoundError as error:
             raise missing_package(name, error) from None
-        command: click.Command = getattr(commands, name.replace("-", "_"))
+        # `import` is a word of Python's own, so its function carries an underscore.
+        function = name.replace("-", "_") + ("_" if keyword.iskeyword(name) else "")
+        command: click.Command = getattr(commands, function)
         return command
 
     def invoke(self, context: click.Context) -> Any:

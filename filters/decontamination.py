@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,6 +31,9 @@ from pangu_settings import UserError
 PASSAGE_NGRAMS = 200
 # A cut grows by at most so many characters at each end, to the end of a sentence.
 SENTENCE_CHARACTERS = 200
+# An n-gram that more known texts have is of no one of them: all the questions of a set may begin
+# with one instruction. It also bounds the work for an n-gram, and what a document can leak.
+MOST_TEXTS = 100
 # n-grams are numbered with 32 bits.
 MOST_CHARACTERS = 2**31 - 1
 
@@ -107,9 +111,9 @@ class Decontaminator:
         self._ngrams = NgramIndex(chosen, settings.ngram)
         passages, owners = _passages_of(chosen, settings.ngram)
         places = np.flatnonzero(self._ngrams.numbers >= 0)
-        self._passages = PassageIndex(
-            self._ngrams.numbers[places], passages[places], self._ngrams.count, len(owners)
-        )
+        numbers, passages = self._ngrams.numbers[places], passages[places]
+        own = ~_are_common(numbers, owners[passages], self._ngrams.count)[numbers]
+        self._passages = PassageIndex(numbers[own], passages[own], self._ngrams.count, len(owners))
         self._owners = long_enough[owners]
         self._needed = np.array([_needed(size, settings) for size in self._passages.sizes], int)
         possible = self._needed <= self._passages.sizes
@@ -156,11 +160,14 @@ def find_leak(text: str, known: Sequence[str], settings: Decontaminate) -> Leak 
     numbers = number_ngrams(known, length)
     passages: list[set[int]] = []
     owners: list[int] = []
-    for number, other in enumerate(known):
-        if len(other) < settings.min_characters:
-            continue
+    chosen = {n: other for n, other in enumerate(known) if len(other) >= settings.min_characters}
+    texts_with = Counter(
+        ngram for other in chosen.values() for ngram in number_ngrams([other], length)
+    )
+    for number, other in chosen.items():
         for start, end in pairwise(_borders(len(other) - length + 1)):
-            passages.append({numbers[other[p : p + length]] for p in range(start, end)})
+            ngrams = {other[place : place + length] for place in range(start, end)}
+            passages.append({numbers[n] for n in ngrams if texts_with[n] <= MOST_TEXTS})
             owners.append(number)
     hits = find_ngrams(comparable([text])[0], numbers, length)
     needed = [_needed(len(passage), settings) for passage in passages]
@@ -212,6 +219,24 @@ def _passages_of(texts: TextBatch, length: int) -> tuple[np.ndarray, np.ndarray]
             passages[start + first : start + end] = len(owners)
             owners.append(text)
     return passages, np.array(owners, np.int64)
+
+
+def _are_common(ngrams: np.ndarray, texts: np.ndarray, count: int) -> np.ndarray:
+    """Which n-grams more than MOST_TEXTS texts have.
+
+    Args:
+      ngrams: int32 (places,), the number of the n-gram at each place of the texts.
+      texts: int64 (places,), the text of each place.
+      count: of different n-grams.
+
+    Returns:
+      bool (count,).
+    """
+    span = int(texts.max(initial=0)) + 1
+    pairs = ngrams * np.int64(span) + texts
+    pairs.sort()
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+    return np.bincount(pairs // span, minlength=count) > MOST_TEXTS
 
 
 def _best_passages(

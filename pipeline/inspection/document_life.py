@@ -15,6 +15,7 @@ from pipeline import cuts, storage
 from pipeline.commands.terminal import one_line
 from pipeline.documents import ORIGIN
 from pipeline.inspection.cluster_view import compared_with, describe_cluster, differences
+from pipeline.inspection.leak_view import describe_leaks
 from pipeline.recipe import recipe_of_run
 from pipeline.run_directory import CURRENT, RunDirectory
 from pipeline.tables import read_rows, read_table, table_path
@@ -178,7 +179,11 @@ def _taken_away(run: RunDirectory, place: Place, text: str) -> Iterator[str]:
         table_path(run.current_folder("deduplicate"), "verdicts", place.part), ["kept"]
     )
     kept = np.asarray(merges.column("kept"))
-    removals = cuts.read_removals(folders, cuts.stages_on(folders), place.part, kept)
+    stages_on = cuts.stages_on(folders)
+    removals = cuts.read_removals(folders, stages_on, place.part, kept)
+    if "decontaminate" in stages_on:
+        for line in describe_leaks(folders["decontaminate"], place.part, place.id):
+            yield f"leak         {line}"
     if place.row in removals.dropped:
         dropped = removals.dropped[place.row]
         yield (

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.decontamination import Decontaminator, Leak, comparable, find_leak
+from filters.decontamination import MOST_TEXTS, Decontaminator, Leak, comparable, find_leak
 from filters.decontamination_settings import Decontaminate
 from filters.kernels.text_batch import TextBatch
 
@@ -105,6 +105,51 @@ def test_nothing_to_look_for() -> None:
     assert leaks([PASSAGE], []) == []
     assert leaks([PASSAGE], ["", "短"]) == []
     assert leaks([], [PASSAGE]) == []
+
+
+INSTRUCTION = (
+    "下面是一道单项选择题，请认真阅读题目，从四个选项中选出最合适的一个，并只回答它的字母。"
+)
+
+
+def prompts(count: int) -> list[str]:
+    """Different questions after one instruction that is longer than each of them."""
+    return [
+        f"{INSTRUCTION}{chr(0x4E00 + n * 7)}村的{chr(0x5E00 + n * 11)}家有{n}口人，"
+        f"他们一共种了多少棵{chr(0x6E00 + n * 13)}树？"
+        for n in range(count)
+    ]
+
+
+def test_an_instruction_of_many_questions_is_no_leak() -> None:
+    known = prompts(MOST_TEXTS + 1)
+    document = BEFORE + INSTRUCTION + AFTER
+    assert leaks([document], known) == []
+    # Of a few texts it may be all there is to find.
+    (leak,) = leaks([document], known[:2])
+    assert [shared.known for shared in leak.shared] == [0, 1]
+
+
+def test_of_many_questions_with_one_instruction_the_one_is_found() -> None:
+    known = prompts(MOST_TEXTS + 1)
+    document = BEFORE + known[30] + AFTER
+    (leak,) = leaks([document], known, Decontaminate(min_share=0.8))
+    assert [(shared.known, shared.share) for shared in leak.shared] == [(30, 1.0)]
+    forms = comparable(known)
+    (same,) = leaks([document], known)
+    assert find_leak(document, forms, Decontaminate()) == same
+
+
+def law_and_item() -> tuple[str, str]:
+    law = "国家尊重和保障人权。任何公民享有宪法和法律规定的权利。"
+    return law, f"{law}老师请大家说说，这两句话写在哪一部法律里，又是哪一年写进去的？" + QUESTION
+
+
+def test_a_law_that_an_item_quotes_may_be_quoted_by_others() -> None:
+    law, item = law_and_item()
+    documents = [f"{BEFORE}{law}{AFTER}{n}" for n in range(50)]
+    assert leaks(documents, [item]) == []
+    assert leaks([BEFORE + item], [item])
 
 
 def test_a_part_of_a_long_text_can_leak() -> None:

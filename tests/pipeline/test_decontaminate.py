@@ -163,6 +163,10 @@ def test_a_document_of_which_too_little_remains_is_dropped(
         f"{least - 1} characters beside moss",
         str(least),
     )
+    lines = list(describe(RunDirectory(str(out)), row["id"]))
+    dropped = next(n for n, line in enumerate(lines) if line.startswith("decontaminate dropped by"))
+    assert lines[dropped - 1].startswith("leak         holds ")
+    assert "moss.jsonl: line 1: " in lines[dropped - 1]
 
 
 @pytest.mark.slow
@@ -239,6 +243,8 @@ def test_inspect_shows_what_was_cut_and_where_the_rest_is(cut_run: FinishedRun) 
     output = "\n".join(describe(RunDirectory(str(cut_run.path)), row["id"]))
     assert f"{len(LEAKED) + 1} characters at" in output
     assert f"(evaluation_text): {LEAKED[:20]}" in output
+    assert " n-grams of a passage of moss, " in output
+    assert "moss.jsonl: line 1: " in output
     (part,) = {name.stem for name in (cut_run.path / "corpus").glob("encyclopedia*")}
     place = [other["id"] for other in part_rows(cut_run, part)].index(row["id"])
     assert f"corpus/{part}.parquet, row {place}" in output

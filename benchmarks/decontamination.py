@@ -5,8 +5,9 @@
 
 Texts have one JSON object a line with `text`. Prints, for each file, how many documents are found;
 how many of those that stand letter for letter in a set (looked up in plain Python, so that it
-depends on nothing else here), and which of these are not; with --show, the others that are found.
-Then what other limits would find, how many edited items are found, and the speed.
+depends on nothing else here), and which of these are not; with --show, the others that are found,
+and the nearest of those that are not. Then what other limits would find, how many edited items are
+found, and the speed.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ EDITED = 500
 # Texts of so many characters are edited: passages, not answers.
 EDITED_CHARACTERS = (100, 600)
 BATCH_BYTES = 1 << 20
+# Places of the items that are looked up first.
+HEAD = 10
 
 
 def main() -> None:
@@ -70,6 +73,7 @@ def main() -> None:
     }
     whole = ["".join(comparable(list(item.texts))) for item in items]
     print_found(found, known, whole, corpus, arguments.show)
+    print_nearest(found, known, corpus, arguments.show)
     print_limits(known, corpus)
     print_edited(found, texts, random.Random(arguments.seed))
     print_speed(found, known, corpus)
@@ -87,7 +91,7 @@ def print_found(
         "| texts | documents | share an n-gram | stand in an item | of these found | others found |"
     )
     print("|---|---:|---:|---:|---:|---:|")
-    everything = "\n".join(items)
+    held = Copies(items)
     index = NgramIndex(TextBatch.from_strings(known), 13)
     missed: list[str] = []
     others: list[str] = []
@@ -97,11 +101,7 @@ def print_found(
         forms = fold_texts(batch).comparable
         places, _ = index.search(forms)
         sharing = np.count_nonzero(np.diff(np.searchsorted(places, forms.starts)))
-        copies = {
-            number
-            for number, form in enumerate(forms.to_strings())
-            if len(form) >= 20 and form in everything
-        }
+        copies = {number for number, form in enumerate(forms.to_strings()) if held.holds(form)}
         print(
             f"| {name} | {len(documents):,} | {sharing:,} | {len(copies)} | "
             f"{len(copies & leaks.keys())} | {len(leaks.keys() - copies)} |"
@@ -116,6 +116,60 @@ def print_found(
             )
     for title, lines in (("stand in an item, not found", missed), ("others found", others)):
         print("\n".join(["", f"{title}:", *lines]) if lines else "", end="\n" if lines else "")
+    print()
+
+
+class Copies:
+    """Says whether a text stands letter for letter in one of the items.
+
+    Args:
+      items: comparable, each as one text.
+    """
+
+    def __init__(self, items: Sequence[str]) -> None:
+        self._whole = "\n".join(items)
+        self._heads: dict[str, list[int]] = {}
+        for place in range(0, len(self._whole) - HEAD, HEAD):
+            self._heads.setdefault(self._whole[place : place + HEAD], []).append(place)
+
+    def holds(self, text: str) -> bool:
+        """Whether one does; a text of fewer than 2 * HEAD - 1 letters and digits is in none."""
+        # One of so many places of the text is at a multiple of HEAD, if it is there at all.
+        for shift in range(HEAD if len(text) >= 2 * HEAD - 1 else 0):
+            for place in self._heads.get(text[shift : shift + HEAD], ()):
+                if place >= shift and self._whole.startswith(text, place - shift):
+                    return True
+        return False
+
+
+def print_nearest(
+    found: Decontaminator, known: Sequence[str], corpus: dict[str, list[str]], show: int
+) -> None:
+    """The documents that are not found of which the largest part of a passage is in a set."""
+    looser = Decontaminator(known, Decontaminate(min_share=0.1, min_characters=13))
+    print("| texts | not found, but a tenth of a passage shared | largest share of these |")
+    print("|---|---:|---:|")
+    lines = []
+    for name, documents in corpus.items():
+        batch = TextBatch.from_strings(documents)
+        leaks = {leak.document for leak in found.find_batch(batch)}
+        near = [leak for leak in looser.find_batch(batch) if leak.document not in leaks]
+        best = [max(leak.shared, key=lambda shared: shared.share) for leak in near]
+        # Passages too short to be looked for are no near-misses.
+        long = [
+            (shared.share, shared, leak.document)
+            for shared, leak in zip(best, near, strict=True)
+            if found.is_looked_for[shared.known]
+        ]
+        long.sort(key=lambda entry: (-entry[0], entry[2]))
+        print(f"| {name} | {len(long)} | {f'{long[0][0]:.0%}' if long else '–'} |")
+        for _, shared, document in long[:show]:
+            excerpt = documents[document][shared.start : shared.start + 40]
+            lines.append(
+                f"{name} {document}: {shared.found} of {shared.of}: {excerpt!r}; "
+                f"looked for: {known[shared.known][:60]!r}"
+            )
+    print("\n".join(["", "nearest of those not found:", *lines]) if lines else "")
     print()
 
 
@@ -191,8 +245,8 @@ def print_speed(found: Decontaminator, known: Sequence[str], corpus: dict[str, l
         batches = [TextBatch.from_strings(texts) for texts in in_batches(documents)]
         megabytes = sum(len(text.encode()) for text in documents) / 1e6
         folded = [fold_texts(batch).comparable for batch in batches]
-        alone = fastest(lambda folded=folded: [index.search(batch) for batch in folded])
-        all_of_it = fastest(lambda batches=batches: [found.find_batch(b) for b in batches])
+        alone = fastest(index.search, folded)
+        all_of_it = fastest(found.find_batch, batches)
         print(
             f"| {name} | {megabytes:.1f} | {megabytes / alone:.0f} | {megabytes / all_of_it:.0f} |"
         )
@@ -209,12 +263,13 @@ def in_batches(documents: Sequence[str]) -> list[list[str]]:
     ]
 
 
-def fastest(work: Callable[[], object]) -> float:
-    """Processor seconds of the fastest of ROUNDS."""
+def fastest(work: Callable[[TextBatch], object], batches: Sequence[TextBatch]) -> float:
+    """Processor seconds of all batches, the fastest of ROUNDS."""
     seconds = []
     for _ in range(ROUNDS):
         start = time.process_time()
-        work()
+        for batch in batches:
+            work(batch)
         seconds.append(time.process_time() - start)
     return min(seconds)
 

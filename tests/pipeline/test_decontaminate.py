@@ -211,7 +211,8 @@ def test_a_changed_set_is_looked_for_again(crawl: Crawl, tmp_path: Path) -> None
         file.write('\n{"question": "另一题"}')
     after = digests(recipe, tmp_path)
     changed = [stage for stage in before if before[stage] != after[stage]]
-    assert changed == ["decontaminate", "mix", "tokenizer", "shards", "report"]
+    # It and all that comes after it, and nothing before.
+    assert changed == list(before)[list(before).index("decontaminate") :]
 
 
 def test_without_sets_the_other_settings_do_not_count(crawl: Crawl, tmp_path: Path) -> None:

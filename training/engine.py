@@ -83,6 +83,8 @@ class Engine:
         if self.mesh is not None and layout.pp > 1:
             self._pipeline = PipelineSchedule(self.parts, layout, self.mesh, device)
         self._all_parameters = [p for part in self.parts for p in part.parameters()]
+        # Dropout draws other numbers on each rank.
+        torch.manual_seed(settings.model.seed + (dist.get_rank() if self.mesh else 0))
         self._norm = torch.zeros((), device=device)
         self._is_checked = False
 

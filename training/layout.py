@@ -33,7 +33,8 @@ ScheduleName = Literal[
 SINGLE_STAGE = ("1F1B", "GPipe")
 # Stages run down the ranks and back up again, so that the first rank has the first and the last.
 V_SHAPED = ("ZBVZeroBubble", "DualPipeV")
-ZERO_BUBBLE = ("InterleavedZeroBubble", "ZBVZeroBubble")
+# The gradients of states and of weights are computed apart, to fill the pipeline's bubbles.
+SPLITS_BACKWARD = ("InterleavedZeroBubble", "ZBVZeroBubble", "DualPipeV")
 # These start a backward pass before all forward passes are through, and fill the pipe to do so.
 _FILLS_THE_PIPE = ("1F1B", "ZBVZeroBubble", "DualPipeV")
 _ROUNDS = ("Interleaved1F1B", "InterleavedZeroBubble")
@@ -137,10 +138,17 @@ class Layout(Settings):
             raise ValueError(
                 f"micro_batches ({count}) must be a multiple of pp ({self.pp}) for schedule {name}"
             )
-        if name in ZERO_BUBBLE and self.data_parallel > 1:
+        # Both are refused because of torch 2.13: weights that were dropped before the second
+        # half of a backward pass give wrong gradients without a word, or the ranks wait forever.
+        if name in SPLITS_BACKWARD and self.reshard_after_forward:
             raise ValueError(
-                f"schedule {name} loses gradients where weights are sharded or replicated "
-                "(dp_shard or dp_replicate above 1); take 1F1B, Interleaved1F1B or DualPipeV"
+                f"schedule {name} splits the backward pass, which reshard_after_forward breaks; "
+                "set it to false, or take 1F1B, GPipe or Interleaved1F1B"
+            )
+        if name in SPLITS_BACKWARD and self.rematerialise == "operation":
+            raise ValueError(
+                f"schedule {name} splits the backward pass, which rematerialise: operation cannot "
+                "do twice; take block, or 1F1B, GPipe or Interleaved1F1B"
             )
         return self
 

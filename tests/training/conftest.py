@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sentencepiece
 import torch
+from worlds import Worlds
 
 from tokenizer import TokenizerFacts, write_index, write_shards
 from training import TrainingSettings, load_settings
@@ -28,6 +30,14 @@ POEMS = [
 def _one_thread() -> None:
     """Models this small are slower on several threads, and tests may run side by side."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def worlds() -> Iterator[Worlds]:
+    """Processes to try layouts in: `worlds.of(4).run(function, …)`."""
+    worlds = Worlds()
+    yield worlds
+    worlds.close()
 
 
 @pytest.fixture(scope="session")

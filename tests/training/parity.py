@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from pangu_settings import UserError
 from training import TrainingSettings
 from training.data import Batch, make_batch
 from training.engine import Engine
+from training.loss import whole
 
 CPU = torch.device("cpu")
 SEPARATOR, PAD = 9, 6
@@ -62,3 +64,71 @@ def train(engine: Engine, first: int = 0, last: int = STEPS) -> list[tuple[float
 def train_in_layout(*settings: Any) -> list[tuple[float, float]]:
     """Loss and gradient norm of each step from the initial weights; see `parity_settings`."""
     return train(Engine(parity_settings(*settings), CPU))
+
+
+def state_of(*settings: Any) -> dict[str, np.ndarray]:
+    """Whole tensors that this rank has parts of, after two steps, by their names."""
+    engine = Engine(parity_settings(*settings), CPU)
+    train(engine, 0, 2)
+    return {name: whole(tensor).numpy() for name, tensor in engine.state().items()}
+
+
+def initial_weights(*settings: Any) -> dict[str, np.ndarray]:
+    """Whole initial weights that this rank has parts of, by their names."""
+    engine = Engine(parity_settings(*settings), CPU)
+    return {name: whole(p.detach()).numpy() for name, p in engine.parameters.items()}
+
+
+def copies_of_the_table(*settings: Any) -> list[np.ndarray]:
+    """The word embedding of each stage on this rank that has it, after all steps."""
+    engine = Engine(parity_settings(*settings), CPU)
+    train(engine)
+    return [
+        whole(part.word_embedding.weight.detach()).numpy()
+        for part in engine.parts
+        if part.is_first or part.is_last
+    ]
+
+
+def evaluate_and_train(*settings: Any) -> list[tuple[float, int]]:
+    """Evaluations of one batch before training, twice in the middle and at its end."""
+    engine = Engine(parity_settings(*settings), CPU)
+    held_out = share(parity_batch(100), engine)
+    results = [engine.evaluate(held_out)]
+    train(engine, 0, 2)
+    results += [engine.evaluate(held_out), engine.evaluate(held_out)]
+    train(engine, 2)
+    return [*results, engine.evaluate(held_out)]
+
+
+def score_tokens(*settings: Any) -> tuple[int, np.ndarray]:
+    """Number of this rank's share, and the loss of each of its tokens."""
+    engine = Engine(parity_settings(*settings), CPU)
+    return engine.data_rank, engine.token_losses(share(parity_batch(100), engine)).numpy()
+
+
+def restore_and_train(*settings: Any) -> list[tuple[float, float]]:
+    """The last steps of a training whose state went to a new engine in between."""
+    engine = Engine(parity_settings(*settings), CPU)
+    train(engine, 0, 2)
+    saved = {name: tensor.clone() for name, tensor in engine.state().items()}
+    later = Engine(parity_settings(*settings), CPU)
+    train(later, 0, 1)
+    with torch.no_grad():
+        for name, tensor in later.state().items():
+            tensor.copy_(saved[name])
+    later.restored()
+    return train(later, 2)
+
+
+def lose_a_gradient(*settings: Any) -> str:
+    """The error that a parameter without gradient causes, "" where this rank has not got it."""
+    engine = Engine(parity_settings(*settings), CPU)
+    frozen = engine.parameters.get("query_embedding.weight")
+    if frozen is not None:
+        frozen.requires_grad_(False)
+    try:
+        engine.gradients(share(parity_batch(0), engine))
+    except UserError as error:
+        return str(error)
+    return ""

@@ -6,6 +6,7 @@ imports torch once, and a world lives until the session ends or one of its proce
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import tempfile
@@ -27,6 +28,7 @@ def serve(rank: int, size: int, store: str, calls: Connection) -> None:
     """Runs in each process: answers calls until the connection closes."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     warnings.simplefilter("ignore")
+    logging.disable()
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
     while True:

@@ -61,7 +61,8 @@ def build_part(
       settings: of the run.
       layers: numbers of the layers of this part.
       mesh: of all processes; None where there is only this one.
-      device: of this process; "meta" lays out without memory and without weights.
+      device: of this process. With "meta" the part is laid out on the mesh, without memory and
+        without weights.
     """
     layout = settings.layout
     with torch.device("meta"):
@@ -70,13 +71,18 @@ def build_part(
         part.document_mask = flex_document_mask
     if mesh is not None and layout.tp > 1:
         slice_matrices(part, mesh["tp"], layout.sequence_parallel)
-    for block in part.layers.values():
+    # torch 2.13 does not compile the two shared inputs of the query layer, except for a block that
+    # is sharded as well.
+    leaves_query_layer = layout.tp > 1 and layout.data_parallel == 1
+    for name, block in part.layers.items():
         rematerialise(block, layout.rematerialise, settings.model.dropout > 0)
-        if layout.compile:
+        is_query_layer = name == str(settings.model.layers - 1)
+        if layout.compile and not (is_query_layer and leaves_query_layer):
             block.compile(fullgraph=True)
     is_bfloat16 = settings.optimisation.precision == "bfloat16"
     if is_bfloat16:
-        part.forward = torch.autocast(device.type, torch.bfloat16)(part.forward)  # type: ignore[method-assign]
+        computes_on = device.type if mesh is None else mesh.device_type
+        part.forward = torch.autocast(computes_on, torch.bfloat16)(part.forward)  # type: ignore[method-assign]
     if mesh is not None and layout.data_parallel > 1:
         shard(part, mesh, layout, is_bfloat16)
     if device.type != "meta":
@@ -164,7 +170,13 @@ def rematerialise(block: nn.Module, what: str, draws_random_numbers: bool) -> No
     if what == "operation":
         contexts = partial(create_selective_checkpoint_contexts, _keep_or_recompute)
         recomputing["context_fn"] = contexts
-    block.forward = partial(checkpoint, block.forward, **recomputing)
+    once = block.forward
+
+    # A function of this file and not a partial object: only such a one can be compiled.
+    def forward(*args: Any, **kwargs: Any) -> Tensor:
+        return checkpoint(once, *args, **recomputing, **kwargs)
+
+    block.forward = forward
 
 
 def _keep_or_recompute(

@@ -229,7 +229,16 @@ def test_bfloat16_stays_near_float32(worlds: Worlds, layout: dict[str, Any]) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", [{}, {"tp": 2}, {"dp_shard": 2, "rematerialise": "block"}])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {},
+        {"tp": 2, "rematerialise": "operation"},
+        {"dp_shard": 2, "rematerialise": "block"},
+        {"dp_shard": 2, "tp": 2},
+        PIPE | {"tp": 2},
+    ],
+)
 def test_compiled_blocks_compute_the_same(worlds: Worlds, layout: dict[str, Any]) -> None:
     compiled = layout | {"compile": True}
     if layout:

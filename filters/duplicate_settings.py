@@ -59,7 +59,7 @@ class Deduplicate(Settings):
     )
     index: bool = Field(
         False,
-        description="whether the run leaves a band index of its corpus, for `against` of later ones",
+        description="whether the run leaves a band index of its corpus, for `against` of others",
     )
     memory: ByteSize = Field(
         default=ByteSize(2**30),

@@ -33,6 +33,7 @@ from pipeline.stages import (
     deduplicate,
     deduplicate_lines,
     extract,
+    index_corpus,
     measure,
     mix,
     publish_report,
@@ -50,6 +51,7 @@ ROAD: tuple[Stage, ...] = (
     deduplicate_lines.STAGE,
     decontaminate.STAGE,
     mix.STAGE,
+    index_corpus.STAGE,
     train_tokenizer.STAGE,
     write_shards.STAGE,
     publish_report.STAGE,
@@ -106,8 +108,10 @@ def make_plan(recipe: Recipe, run: RunDirectory) -> Plan:
     """Compares a recipe with what a run directory already holds.
 
     Raises:
-      UserError: an input file is missing or cannot be read.
+      UserError: an input file is missing or cannot be read, or an older run that the recipe
+        compares with is not as it must be.
     """
+    deduplicate.check_older_runs(recipe, run.path)
     known = run.read_record(KNOWN_INPUTS)
     remembered = dict(known)
     parts: list[Part] = []

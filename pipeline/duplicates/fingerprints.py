@@ -121,7 +121,7 @@ class Fingerprints:
       texts: uint64 (n, 2), hash of the text.
       has_page: bool (n,), and pages uint64 (n,), without meaning where it has none.
       compared: int64 (m,), rows that have bands and a signature.
-      bands: uint64 (m, bands).
+      bands: uint64 (m, bands); (0, 0) where no row has any.
       signatures: uint64 (m, WORDS).
     """
 
@@ -144,6 +144,6 @@ def read_fingerprints(batch: pa.RecordBatch) -> Fingerprints:
         has_page=np.asarray(pages.is_valid()),
         pages=np.asarray(pages.fill_null(0)),
         compared=compared,
-        bands=bands.reshape(len(compared), -1).astype(np.uint64),
+        bands=bands.reshape(len(compared), len(bands) // max(1, len(compared))).astype(np.uint64),
         signatures=signatures.reshape(-1, WORDS).astype(np.uint64),
     )

@@ -33,6 +33,13 @@ def describe_cluster(run: RunDirectory, merge: dict[str, Any]) -> Iterator[str]:
       run: the run directory.
       merge: the document's row of the verdicts of the stage deduplicate.
     """
+    if merge["older_run"]:
+        yield (
+            f"merged into {merge['merged_into']} of the older run {merge['older_run']} "
+            f"({_how(merge)}); for that document: pangu inspect {merge['older_run']} "
+            f"{merge['merged_into']}"
+        )
+        return
     if merge["cluster_size"] == 1:
         yield "unique"
         return
@@ -67,7 +74,12 @@ def cluster_members(run: RunDirectory, cluster: str) -> list[dict[str, Any]]:
 
 
 def compared_with(run: RunDirectory, merge: dict[str, Any]) -> str | None:
-    """The member that a document is compared with: its survivor, or what it resembles least."""
+    """The member that a document is compared with: its survivor, or what it resembles least.
+
+    None where it has no survivor in this run and resembles no member.
+    """
+    if merge["older_run"]:
+        return None
     if merge["merged_into"]:
         return str(merge["merged_into"])
     others = [row for row in cluster_members(run, merge["cluster_id"]) if row["id"] != merge["id"]]

@@ -8,7 +8,7 @@ columns of the stage *measure*.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.duplicate_settings import Deduplicate
-from filters.duplicates import EXACT, NEAR, URL
+from filters.duplicates import EXACT, NEAR, OLDER, URL
 from pipeline import storage
 from pipeline.duplicates import candidates, judging, members
+from pipeline.duplicates.band_index import check_not_itself, open_older
 from pipeline.duplicates.candidates import BUCKETS, LINKS, PAIRS, find_candidates
 from pipeline.duplicates.graph import write_nodes
 from pipeline.duplicates.inputs import Inputs, NumberedPart
 from pipeline.duplicates.judging import RESULTS, JudgeBlock, part_of_block
 from pipeline.duplicates.keys import KeyReader
 from pipeline.duplicates.members import GatherMembers, count_blocks, route
+from pipeline.duplicates.older_corpora import find_in_older
 from pipeline.execution import LOCAL_RUNNER, Execution
 from pipeline.parts import Part, PartOutput, pending_parts
 from pipeline.recipe import Recipe
@@ -43,8 +45,11 @@ MERGES = pa.schema(
         pa.field("merged_into", pa.string(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),
         pa.field("similarity", pa.float32()),
+        # "" and 0 of a document that is not compared within the run, or is in an older corpus.
         pa.field("cluster_id", pa.string(), nullable=False),
         pa.field("cluster_size", pa.int32(), nullable=False),
+        # The run whose document it was merged into, as the recipe names it; "" if it is this one.
+        pa.field("older_run", pa.string(), nullable=False),
     ]
 )
 # The documents of clusters of two or more, in the order of their parts.
@@ -81,7 +86,7 @@ def find_duplicates(
       The folder of the tables of results (`judging.RESULT`).
     """
     documents = sum(numbered.rows for numbered in parts)
-    _keep_only_this_layout(execution, settings, folder)
+    keep_only_this_layout(execution, settings, folder)
     reader = KeyReader(inputs, settings)
     find_candidates(execution, reader, parts, settings.memory, folder)
     nodes = write_nodes(
@@ -118,7 +123,7 @@ def find_duplicates(
     return storage.join(folder, RESULTS)
 
 
-def _keep_only_this_layout(execution: Execution, settings: Deduplicate, folder: str) -> None:
+def keep_only_this_layout(execution: Execution, settings: Deduplicate, folder: str) -> None:
     """Deletes what a run with another budget left: its pieces are cut differently."""
     layout = {"memory": int(settings.memory), "local": execution.runner == LOCAL_RUNNER}
     path = storage.join(folder, _LAYOUT)
@@ -148,16 +153,25 @@ class MergePart:
         places = np.asarray(results.column("ordinal")).astype(np.int64) - first
         ids = verdicts.column("id").combine_chunks()
         kinds = _put(pa.array([""] * rows, pa.string()), places, results.column("kind"))
-        is_merged = np.asarray(pc.not_equal(kinds, ""))
-        none = pa.scalar("", pa.string())
         survivors = _put(ids, places, results.column("survivor"))
         sizes = came_in.astype(np.int32)
         sizes[places] = np.asarray(results.column("cluster_size"))
         similarity = _put(pa.nulls(rows, pa.float32()), places, results.column("similarity"))
+        older_runs = pa.array([""] * rows, pa.string())
+        in_cluster = came_in.copy()
+        for found in self.inputs.in_older(first, first + rows):
+            places = np.asarray(found.column("ordinal")).astype(np.int64) - first
+            kinds = _put(kinds, places, found.column("kind"))
+            survivors = _put(survivors, places, found.column("id"))
+            similarity = _put(similarity, places, found.column("similarity"))
+            older_runs = _put(older_runs, places, found.column("run"))
+            in_cluster[places], sizes[places] = False, 0
+        is_merged = np.asarray(pc.not_equal(kinds, ""))
+        none = pa.scalar("", pa.string())
         kept = came_in & ~is_merged
         merged = pa.array(is_merged)
         similarity = pc.if_else(merged, similarity, pa.scalar(None, pa.float32()))
-        cluster_ids = pc.if_else(pa.array(came_in), survivors, none)
+        cluster_ids = pc.if_else(pa.array(in_cluster), survivors, none)
         arrays = [
             ids,
             pa.array(kept),
@@ -166,6 +180,7 @@ class MergePart:
             similarity,
             cluster_ids,
             pa.array(sizes),
+            older_runs,
         ]
         output.write("verdicts", pa.RecordBatch.from_arrays(arrays, schema=MERGES), MERGES)
         clustered = pa.RecordBatch.from_arrays(
@@ -199,7 +214,7 @@ class MergePart:
 
         output.books.came_in.add(*sums(came_in))
         output.books.kept.add(*sums(kept))
-        for kind in (EXACT, URL, NEAR):
+        for kind in (EXACT, URL, NEAR, *OLDER.values()):
             merged = np.asarray(pc.equal(kinds, kind))
             if merged.any():
                 output.books.count("merged", kind).add(*sums(merged))
@@ -217,7 +232,27 @@ def _settings(recipe: Recipe) -> Any:
     settings = recipe.deduplicate.result_settings()
     if "source_priority" in settings["keep"]:
         settings["sources"] = [source.name for source in recipe.sources]
+    older = open_older(recipe.root, recipe.deduplicate.against)
+    if older:
+        settings["against"] = {corpus.run: corpus.digest for corpus in older}
+        settings["order"] = [corpus.run for corpus in older]
     return settings
+
+
+def check_older_runs(recipe: Recipe, run: str) -> None:
+    """Checks, before anything runs, the older runs that a recipe names.
+
+    Args:
+      recipe: the recipe.
+      run: its own run directory.
+
+    Raises:
+      UserError: one of them is the run itself, is not finished, or cannot be compared.
+    """
+    settings = recipe.deduplicate
+    check_not_itself(recipe.root, settings.against, run)
+    for corpus in open_older(recipe.root, settings.against):
+        corpus.check(settings.near)
 
 
 def _run(run: StageRun) -> Outcome:
@@ -225,8 +260,14 @@ def _run(run: StageRun) -> Outcome:
     inputs = Inputs(run.inputs["clean"], run.inputs["measure"], run.inputs["decide"], sources)
     parts = inputs.number(run.parts)
     work = storage.join(run.folder, _WORK)
+    settings = run.recipe.deduplicate
     if pending_parts(run.folder, "parts", run.parts):
-        results = find_duplicates(run.execution, inputs, parts, run.recipe.deduplicate, work)
+        older = open_older(run.recipe.root, settings.against)
+        if older:
+            keep_only_this_layout(run.execution, settings, work)
+            found = find_in_older(run.execution, inputs, parts, older, settings, work)
+            inputs = replace(inputs, older=found)
+        results = find_duplicates(run.execution, inputs, parts, settings, work)
         first = {numbered.part.name: (numbered.first, numbered.rows) for numbered in parts}
         run.execution.map_parts(MergePart(inputs, results, first), run.parts, run.folder)
     storage.delete(work)

@@ -157,7 +157,7 @@ class AssemblePart:
             merged = bool(merge["merged_into"])
             reason = rows.removals.dropped.get(number)
             if merged:
-                reason = Dropped("deduplicate", merge["kind"], _similarity(merge), "")
+                reason = Dropped("deduplicate", merge["kind"], _likeness(merge), "")
             elif reason is None:
                 reason = Dropped(
                     "decide",
@@ -182,9 +182,11 @@ class AssemblePart:
         return f"{self.rule_signals[rule]} {value}"
 
 
-def _similarity(merge: Mapping[str, Any]) -> str:
-    """How similar a merged document is to the one that stays, where that was computed."""
-    return "" if merge["similarity"] is None else f"similarity {merge['similarity']:.3f}"
+def _likeness(merge: Mapping[str, Any]) -> str:
+    """How similar a merged document is to the one that stays, and that one's run if it is older."""
+    similarity = merge["similarity"]
+    found = [] if similarity is None else [f"similarity {similarity:.3f}"]
+    return ", ".join([*found, *([f"in {merge['older_run']}"] if merge["older_run"] else [])])
 
 
 def mixture(

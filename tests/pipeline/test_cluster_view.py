@@ -62,11 +62,11 @@ def test_cluster_of_a_finished_run(finished: FinishedRun) -> None:
     run = RunDirectory(str(finished.path))
     merged = next(row for row in finished.rows("dropped") if row["verdict"] == "merged")
     kept = next(row for row in finished.rows("corpus") if row["id"] == merged["merged_into"])
-    survivor = {**kept, "merged_into": "", "kind": "", "similarity": None}
+    survivor = {**kept, "merged_into": "", "kind": "", "similarity": None, "older_run": ""}
     lines = list(describe_cluster(run, survivor))
     assert lines[0] == f"kept as the best of {kept['cluster_size']} duplicates"
     assert any(line.startswith(f"{merged['id']} {merged['rule']}") for line in lines[1:])
-    row = {"id": merged["id"], "merged_into": merged["merged_into"]}
+    row = {"id": merged["id"], "merged_into": merged["merged_into"], "older_run": ""}
     assert compared_with(run, row) == kept["id"]
 
 

@@ -19,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
+from pangu_settings import UserError
 from training.config import TrainingSettings
 from training.data import Batch
 from training.gradients import (
@@ -59,12 +60,15 @@ class Engine:
           device: of this process. With several ranks, `torch.distributed` must be initialised.
 
         Raises:
-          UserError: there are not as many processes as the layout has ranks.
+          UserError: there are not as many processes as the layout has ranks, or a kernel of the
+            layout does not run on this device.
         """
         self.settings = settings
         self.device = device
         self.layout = layout = settings.layout
         check_processes(layout, dist.get_world_size() if dist.is_initialized() else 1)
+        if layout.attention == "flex" and device.type != "cuda":
+            raise UserError("layout.attention: flex trains on a GPU only; set it to dense")
         self.mesh = build_mesh(layout, device) if layout.ranks > 1 else None
         self._rank = dict.fromkeys(("pp", "dp_replicate", "dp_shard", "tp"), 0)
         if self.mesh is not None:

@@ -38,7 +38,7 @@ def joined_processes(layout: Layout) -> Iterator[torch.device]:
         yield device
         return
     if has_gpu:
-        # Counts over NCCL, checkpoints and the like over gloo.
+        # Tensors on the host, as asynchronous checkpoints have them, travel over gloo.
         dist.init_process_group("cuda:nccl,cpu:gloo", timeout=TIMEOUT, device_id=device)
     else:
         dist.init_process_group("gloo", timeout=TIMEOUT)

@@ -253,6 +253,11 @@ def test_too_few_processes_are_told() -> None:
         Engine(parity_settings({"dp_shard": 2, "tp": 2}), CPU)
 
 
+def test_a_kernel_of_gpus_is_refused_elsewhere() -> None:
+    with pytest.raises(UserError, match="set it to dense"):
+        Engine(parity_settings({"attention": "flex"}), CPU)
+
+
 def test_a_step_that_is_discarded_leaves_no_trace() -> None:
     engine = Engine(parity_settings({}), CPU)
     before = {name: p.detach().clone() for name, p in engine.parameters.items()}

@@ -66,6 +66,14 @@ def train_in_layout(*settings: Any) -> list[tuple[float, float]]:
     return train(Engine(parity_settings(*settings), CPU))
 
 
+def train_in_refused_layout(layout: dict[str, Any], refused: dict[str, Any]) -> list[float]:
+    """Losses in a layout that was changed after it had been checked."""
+    settings = parity_settings(layout)
+    changed = settings.layout.model_copy(update=refused)
+    engine = Engine(settings.model_copy(update={"layout": changed}), CPU)
+    return [loss for loss, _ in train(engine)]
+
+
 def state_of(*settings: Any) -> dict[str, np.ndarray]:
     """Whole tensors that this rank has parts of, after two steps, by their names."""
     engine = Engine(parity_settings(*settings), CPU)

@@ -22,6 +22,7 @@ from parity import (
     state_of,
     train,
     train_in_layout,
+    train_in_refused_layout,
 )
 from worlds import World, Worlds
 
@@ -246,6 +247,14 @@ def test_compiled_blocks_compute_the_same(worlds: Worlds, layout: dict[str, Any]
     else:
         results = train_in_layout(compiled)
     assert_parity([results], alone())
+
+
+@pytest.mark.slow
+def test_what_is_refused_still_goes_wrong(worlds: Worlds) -> None:
+    # When this fails, torch has been mended, and Layout and docs/parallelism.md can allow it.
+    layout = LOOP | {"schedule": "DualPipeV", "dp_shard": 2}
+    losses = worlds.of(4).run(train_in_refused_layout, layout, {"reshard_after_forward": True})[0]
+    assert abs(losses[-1] - alone()[-1][0]) > 1e-4
 
 
 def test_too_few_processes_are_told() -> None:

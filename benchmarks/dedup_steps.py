@@ -206,18 +206,6 @@ def _edges(folder: Path) -> Iterator[np.ndarray]:
         yield from candidates.read_edges(str(folder / "work"), table)
 
 
-def find_survivors(path: Path) -> np.ndarray:
-    """int64 (documents,): the document that stands for each of a Parquet file."""
-    survivors = np.arange(pq.ParquetFile(path).metadata.num_rows)
-    with tempfile.TemporaryDirectory() as folder:
-        _, results = _run_stage(Path(folder), path, Execution())
-        for file in sorted(Path(results).glob("*.parquet")):
-            table = pq.read_table(file)
-            ordinals = np.asarray(table.column("ordinal")).astype(np.int64)
-            survivors[ordinals] = np.asarray(table.column("survivor").cast(pa.int64()))
-    return survivors
-
-
 def _run_stage(folder: Path, path: Path, execution: Execution) -> tuple[float, str]:
     """Seconds, without writing what other stages have written, and the folder of results."""
     parts = _write_tables(folder, path)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -38,10 +39,17 @@ Survivors = dict[str, np.ndarray]
 
 
 def pangu(path: str) -> Survivors:
-    """The stage with its defaults and one worker, from texts to verdicts."""
-    from benchmarks.dedup_steps import find_survivors
+    """What `pangu dedup` does with its defaults: rows in, the same rows with verdicts out."""
+    from filters.duplicate_settings import Deduplicate
+    from pipeline.pieces.dedup_columns import Fields
+    from pipeline.pieces.dedup_files import dedup_files
 
-    return {CHECKED: find_survivors(Path(path))}
+    with tempfile.TemporaryDirectory() as folder:
+        out = f"{folder}/out.parquet"
+        dedup_files([path], out, Deduplicate(), Fields())
+        # The ids of the corpus are the numbers of its rows.
+        survivors = pq.read_table(out, columns=["survivor_id"]).column(0)
+    return {CHECKED: np.asarray(survivors.cast(pa.int64()))}
 
 
 def datasketch(path: str) -> Survivors:

@@ -111,9 +111,8 @@ def _summary(written: Written, seconds: float) -> list[str]:
     counts |= {f"merged, {kind}": count for kind, count in sorted(written.merged.items())}
     for name, count in counts.items():
         lines.append(f"  {name:<14} {count:>10,}  {count / max(1, written.documents):6.1%}")
-    if written.largest:
-        largest = ", ".join(f"{size:,} like {_shown(name)}" for size, name in written.largest)
-        lines.append(f"  largest clusters: {largest}")
+    for size, name in written.largest:
+        lines.append(f"  cluster of     {size:>10,}  like {_shown(name)}")
     if written.dead:
         lines.append(f"  left out: {written.dead:,} rows, the first: {written.first_dead}")
     if written.dead_letters:

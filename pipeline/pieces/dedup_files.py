@@ -107,24 +107,26 @@ class SignPiece:
         piece = self.pieces[part.name]
         row = piece.first
         for batch in piece.documents(DOCUMENT.names):
-            lost = row + np.flatnonzero(np.asarray(batch.column("text").is_null()))
+            kept = batch.column("text").is_valid()
+            lost = row + np.flatnonzero(~np.asarray(kept))
             rows = [(part.file, number, "bad_row", _NO_TEXT) for number in lost.tolist()]
             output.write(DEAD_LETTERS, lost_rows(rows), LOST)
             output.write("documents", batch.select(ADDRESSES.names), ADDRESSES)
             row += batch.num_rows
-            for documents in slices(batch):
+            place = batch.schema.get_field_index("text")
+            batch = batch.set_column(place, "text", batch.column("text").fill_null(""))
+            for documents in slices(batch.append_column("kept", kept)):
                 self._sign(documents, output)
 
     def _sign(self, documents: pa.RecordBatch, output: PartOutput) -> None:
-        kept = documents.column("text").is_valid()
-        column = documents.column("text").fill_null("")
+        column = documents.column("text")
         texts = TextBatch.from_arrow(column)
         bands = band_column(fold_texts(texts).comparable, self.loaded["minhash"])
         signals = pa.RecordBatch.from_arrays([content_hashes(column), bands], schema=SIGNALS)
         output.write("signals", signals, SIGNALS)
         arrays = [
             documents.column("id"),
-            kept,
+            documents.column("kept"),
             documents.column("quality"),
             pa.array(texts.lengths()),
             pc.binary_length(column).cast(pa.int64()),

@@ -35,7 +35,8 @@ def removed_for_reasons(by_source: Mapping[str, Any]) -> tuple[RemovedForReason,
             continue
         counts = [(name, removed.counts[reason]) for name, removed in of_sources.items()]
         by_count = sorted(((n, c) for n, c in counts if c), key=lambda entry: (-entry[1], entry[0]))
-        lines = list(together.samples[reason].values())[:SHOWN_LINES]
+        # Ornaments go before lines do, so that some are empty when they are taken out.
+        lines = list(filter(None, together.samples[reason].values()))[:SHOWN_LINES]
         samples = tuple(shorten(masker.mask(line).text, LINE_CHARACTERS) for line in lines)
         total = together.counts[reason]
         found.append(RemovedForReason(reason, total, tuple(by_count), samples))

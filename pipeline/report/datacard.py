@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from filters.duplicate_settings import NearDuplicates
+from filters.duplicates import OLDER
 from filters.duplicates import explain as explain_duplicates
 from filters.line_duplicates import explain as explain_lines
 from pipeline.recipe import Recipe, Source
@@ -123,13 +124,16 @@ def _minhash(near: NearDuplicates) -> str:
 
 def _deduplication(run: ReportInput) -> str:
     settings = run.recipe.deduplicate
-    merged = sum(reason.documents for reason in run.reasons if reason.verdict == "merged")
+    merges = [reason for reason in run.reasons if reason.verdict == "merged"]
+    merged = sum(reason.documents for reason in merges)
+    in_older = sum(reason.documents for reason in merges if reason.rule in OLDER.values())
     return _list(
         [
             *(line.strip() for line in explain_duplicates(settings)),
             *([_minhash(settings.near)] if settings.near.enabled else []),
             f"clusters: {sum(clusters for _, _, clusters, _ in run.clusters.by_size):,}",
             f"documents merged: {merged:,}",
+            *([f"of them into older corpora: {in_older:,}"] if settings.against else []),
             *_line_duplicates(run),
         ]
     )

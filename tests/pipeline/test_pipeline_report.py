@@ -26,7 +26,7 @@ from made_up_run import (
 
 from pipeline.inspection.row_sample import RowSample
 from pipeline.report import gather_report, render_data_card, render_report
-from pipeline.report.gather import StageBooks
+from pipeline.report.content import StageBooks
 from pipeline.report.sample import Histogram, LargestRows, ValueRange
 
 UNITS = ("documents", "characters", "bytes")

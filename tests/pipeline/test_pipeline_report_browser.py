@@ -10,9 +10,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from made_up_run import ENCODINGS, recipe, write_run
+from made_up_run import CLASSIFIER_FACTS, ENCODINGS, SOURCES, recipe, write_run
 
 from pipeline.report import gather_report, render_report
+from pipeline.report.content import ClassifierSummary, RemovedForReason, ScoresOfSource
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 OPTIONS = [
@@ -42,7 +43,9 @@ window.onload = () => {{
     const shown = (element) => element.getClientRects().length > 0;
     found[frame.width] = {{
       width: page.documentElement.scrollWidth,
-      headings: page.querySelectorAll("h2").length,
+      sections: page.querySelectorAll("section").length,
+      headings: page.querySelectorAll("section > h2").length,
+      bars: [...page.querySelectorAll(".scores i")].filter((bar) => bar.clientHeight > 10).length,
       pictures: [...page.querySelectorAll("svg")].filter(shown).length,
       smallest: Math.min(...[...page.querySelectorAll("svg text")].filter(shown)
         .map((text) => text.getBoundingClientRect().height)),
@@ -64,14 +67,22 @@ def browse(address: str, profile: Path, *options: str) -> subprocess.CompletedPr
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
 
 
+REMOVED = RemovedForReason("navigation_links", 31, (("crawl", 31),), ("首页 > 新闻 > 国内 " * 9,))
+SCORES = tuple(
+    ScoresOfSource(name, count, (0.001, 0.01, 0.5, 0.9, 1.0), tuple(range(20)))
+    for name, count in SOURCES.items()
+)
+CLASSIFIER = ClassifierSummary("quality", "quality_score", "", CLASSIFIER_FACTS, SCORES)
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """report/index.html of the made-up run."""
     run = write_run(tmp_path_factory.mktemp("browser"))
     path = run / "report" / "index.html"
     path.parent.mkdir()
-    report = render_report(gather_report(str(run), recipe(), ENCODINGS))
-    path.write_text(report, encoding="utf-8")
+    made = gather_report(str(run), recipe(), ENCODINGS, [REMOVED], [CLASSIFIER])
+    path.write_text(render_report(made), encoding="utf-8")
     return path
 
 
@@ -95,7 +106,9 @@ def test_page_fits_its_window_and_stays_readable(page: Path, tmp_path: Path) -> 
     for width in WIDTHS:
         measured = found[str(width)]
         assert measured["width"] <= width
-        assert measured["headings"] == 9
+        assert measured["headings"] == measured["sections"]
+        # Three sources of twenty bins, of which the lowest are too low to be counted.
+        assert 30 <= measured["bars"] < 60
         # Of each funnel one of the two pictures is shown: two for all sources, one for each.
         assert measured["pictures"] == 2 + 3 + 2
         assert measured["smallest"] >= 9

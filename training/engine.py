@@ -83,9 +83,8 @@ class Engine:
         for part in reversed(self.parts):
             self.parameters.update(part.named_parameters())
         self.optimizer = build_optimizer(nn.ModuleList(self.parts), settings.optimisation)
-        self._pipeline = None
-        if self.mesh is not None and layout.pp > 1:
-            self._pipeline = PipelineSchedule(self.parts, layout, self.mesh, device)
+        self._pipeline = self._new_pipeline()
+        self._evaluation: tuple[torch.Size, PipelineSchedule | None] = torch.Size(), None
         self._all_parameters = [p for part in self.parts for p in part.parameters()]
         # Dropout draws other numbers on each rank.
         torch.manual_seed(settings.model.seed + (dist.get_rank() if self.mesh else 0))
@@ -162,15 +161,19 @@ class Engine:
         Labels without weight have 0. Dropout is off.
 
         Args:
-          batch: this data rank's share of the samples. With several pipeline ranks it must have
-            as many samples and be as long as in training; its ranks must get the same one.
+          batch: this data rank's share of the samples, the same for all ranks of a share. With
+            several pipeline ranks, their number must be a multiple of `layout.micro_batches`.
         """
         batch, labels = self._on_device(batch)
+        # A schedule keeps to the shape that it saw first. Training has one of its own.
+        if self._evaluation[0] != labels.shape:
+            self._evaluation = labels.shape, self._new_pipeline()
+        pipeline = self._evaluation[1]
         with self._without_dropout(), vocabulary_parallel(self.layout.tp):
-            if self._pipeline is None:
+            if pipeline is None:
                 logits = self.parts[0](batch.ids, batch.positions, batch.documents)
                 return token_losses(logits, labels)
-            losses = self._pipeline.token_losses(batch, labels)
+            losses = pipeline.token_losses(batch, labels)
         assert self.mesh is not None
         # Only the last stage knows them, the others have zeros.
         dist.all_reduce(losses, group=self.mesh["pp"].get_group())
@@ -202,6 +205,11 @@ class Engine:
         of_last = self._moments(last)
         for kind, tensor in self._moments(first).items():
             local_part(of_last[kind]).copy_(local_part(tensor))
+
+    def _new_pipeline(self) -> PipelineSchedule | None:
+        if self.mesh is None or self.layout.pp == 1:
+            return None
+        return PipelineSchedule(self.parts, self.layout, self.mesh, self.device)
 
     def _moments(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         state = self.optimizer.state[parameter]

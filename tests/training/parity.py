@@ -109,10 +109,12 @@ def evaluate_and_train(*settings: Any) -> list[tuple[float, int]]:
     return [*results, engine.evaluate(held_out)]
 
 
-def score_tokens(*settings: Any) -> tuple[int, np.ndarray]:
-    """Number of this rank's share, and the loss of each of its tokens."""
+def score_tokens(*settings: Any) -> tuple[int, list[np.ndarray]]:
+    """Number of this rank's share, and the losses of its tokens: of whole samples, of 8 ids."""
     engine = Engine(parity_settings(*settings), CPU)
-    return engine.data_rank, engine.token_losses(share(parity_batch(100), engine)).numpy()
+    batch = share(parity_batch(100), engine)
+    short = Batch(*(tensor[:, :8].contiguous() for tensor in vars(batch).values()))
+    return engine.data_rank, [engine.token_losses(some).numpy() for some in (batch, short)]
 
 
 def restore_and_train(*settings: Any) -> list[tuple[float, float]]:

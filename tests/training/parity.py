@@ -9,6 +9,7 @@ import torch
 
 from pangu_settings import UserError
 from training import TrainingSettings
+from training.attention import KeyValueCache
 from training.data import Batch, make_batch
 from training.engine import Engine
 from training.loss import whole
@@ -142,3 +143,15 @@ def lose_a_gradient(*settings: Any) -> str:
     except UserError as error:
         return str(error)
     return ""
+
+
+@torch.no_grad()
+def cached_logits(*settings: Any) -> np.ndarray:
+    """Logits after a prompt of five ids and one more, read with a cache."""
+    [part] = Engine(parity_settings(*settings), CPU).parts
+    cache = KeyValueCache(6)
+    ids = parity_batch(0).ids[:2, :6]
+    rows = torch.arange(6).expand(2, -1)
+    nobody = torch.zeros_like(ids)
+    part(ids[:, :5], rows[:, :5], nobody[:, :5], cache)
+    return whole(part(ids[:, 5:], rows[:, 5:], nobody[:, 5:], cache)).numpy()

@@ -11,6 +11,7 @@ import torch
 from parity import (
     CPU,
     MODEL,
+    cached_logits,
     copies_of_the_table,
     evaluate_and_train,
     initial_weights,
@@ -186,6 +187,13 @@ def test_every_rank_gets_the_loss_of_every_token(worlds: Worlds, layout: dict[st
         for of_rank, of_all in zip(losses, expected, strict=True):
             rows = slice(share * len(of_rank), (share + 1) * len(of_rank))
             np.testing.assert_allclose(of_rank, of_all[rows], atol=TOLERANCE)
+
+
+def test_ranks_that_share_matrices_generate_together(worlds: Worlds) -> None:
+    expected = cached_logits({})
+    # One id at a time cannot be shared along the sequence.
+    for logits in worlds.of(2).run(cached_logits, {"tp": 2, "sequence_parallel": False}):
+        np.testing.assert_allclose(logits, expected, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("layout", [LOOP | {"schedule": "ZBVZeroBubble"}, PIPE])

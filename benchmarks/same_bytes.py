@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-STAGES = 12
+STAGES = 13
 COMPARED = ("corpus", "dropped", "dead_letters", "tokenizer", "shards", "ledger.json")
 
 

@@ -41,8 +41,9 @@ class DeduplicateLines(Settings):
 
     per_host: PerHost = PerHost()
     corpus_wide: CorpusWide = CorpusWide()
+    # Not above the shortest paragraph that goes, so that a document that keeps one is kept itself.
     min_remaining_characters: int = Field(
-        100, ge=1, description="a document of which less remains is dropped"
+        80, ge=1, description="a document of which less remains is dropped"
     )
 
     @property

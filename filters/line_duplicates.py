@@ -28,7 +28,7 @@ class Lines:
     """Lines of at least LEAST_CHARACTERS letters and digits, one a row.
 
     Two lines are the same if hash and length are: of 20 billion lines, those of a billion pages,
-    about six pairs of different ones share a 64-bit hash, and one in fifty of these a length.
+    about eleven pairs of different ones share a 64-bit hash, and one in fifty of these a length.
 
     Attributes:
       hashes: uint64 (n,), of their letters and digits, folded.

@@ -16,7 +16,7 @@ from pipeline.report.render import condition, mixture_rows, plain_facts
 KNOWN_GAPS = (
     "Language is judged by the share of Chinese characters alone; dialects and classical Chinese "
     "are neither marked nor separated.",
-    "Names, telephone numbers and addresses of persons are not removed.",
+    "Personal data are recognised by their form: names and postal addresses of persons stay.",
     "The licence of each page is not determined; addresses are kept so that owners' wishes can "
     "be met.",
     "Near-duplicates are found by MinHash, which misses some of those that are barely similar "
@@ -41,6 +41,10 @@ def render_data_card(run: ReportInput) -> str:
         _summary(run),
         "## Sources",
         _sources(run),
+        "## Cleaning",
+        _cleaning(run),
+        "## Classifiers",
+        _classifiers(run),
         "## Rules",
         _rules(run.recipe),
         "## Deduplication",
@@ -98,6 +102,36 @@ def _paths(source: Source) -> str:
     shown = ", ".join(f"`{path}`" for path in source.paths[:3])
     more = len(source.paths) - 3
     return shown + (f" and {more} more" if more > 0 else "")
+
+
+def _cleaning(run: ReportInput) -> str:
+    if not run.removed_lines:
+        return "No line was taken out of a document."
+    note = "Lines that were taken out of documents, by reason:"
+    return f"{note}\n\n" + _list(f"{entry.reason}: {entry.lines:,}" for entry in run.removed_lines)
+
+
+def _classifiers(run: ReportInput) -> str:
+    if not run.classifiers:
+        return "None was used."
+    lines = []
+    for classifier in run.classifiers:
+        origin = f"`{classifier.model}`" if classifier.model else "trained by this run"
+        line = f"{classifier.name}: {origin}, on {classifier.facts['features']}"
+        if classifier.facts.get("held_out"):
+            held_out = classifier.facts["held_out"]
+            (best,) = (
+                row
+                for row in held_out["thresholds"]
+                if row["threshold"] == held_out["best_threshold"]
+            )
+            line += (
+                f"; {', '.join(classifier.facts['positives'])} told from "
+                f"{', '.join(classifier.facts['negatives'])}; held out: precision "
+                f"{best['precision']:.3f}, recall {best['recall']:.3f} at {best['threshold']}"
+            )
+        lines.append(line)
+    return _list(lines)
 
 
 def _rules(recipe: Recipe) -> str:

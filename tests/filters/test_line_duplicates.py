@@ -193,6 +193,11 @@ def test_few_hashes_are_taken_for_repeated(count: int) -> None:
     assert may_be_repeated(hashes).mean() < 0.15
 
 
+def test_by_default_what_a_document_keeps_is_enough_to_keep_the_document() -> None:
+    default = DeduplicateLines()
+    assert default.min_remaining_characters <= default.corpus_wide.min_characters
+
+
 def test_settings_explain_themselves() -> None:
     assert explain(DeduplicateLines()) == []
     assert len(explain(DeduplicateLines(per_host=PerHost(enabled=True)))) == 1

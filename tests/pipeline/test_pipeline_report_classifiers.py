@@ -18,7 +18,7 @@ from made_up_run import CLASSIFIER_FACTS, ENCODINGS, recipe, write_run
 
 from pipeline.parts import Part
 from pipeline.recipe import Recipe
-from pipeline.report import gather_report, render_report, summarise_classifiers
+from pipeline.report import gather_report, render_data_card, render_report, summarise_classifiers
 from pipeline.report.content import SCORE_QUANTILES, ClassifierSummary
 from runs import run_recipe, write_recipe
 
@@ -85,6 +85,16 @@ def test_a_model_that_the_run_trained_shows_its_training_and_its_rule(tmp_path: 
     for row in CLASSIFIER_FACTS["held_out"]["thresholds"]:
         assert re.search(rf"<td class=\"n\">{row['threshold']}\b.*{row['f1']:.3f}", held_out)
     assert held_out.count("最佳 best") == 1
+
+
+def test_the_data_card_names_the_classifier_and_its_best_figures(tmp_path: Path) -> None:
+    of = with_quality()
+    found = summaries(tmp_path, [("crawl", [0.5])], of)
+    card = render_data_card(
+        gather_report(str(write_run(tmp_path / "run")), of, ENCODINGS, (), found)
+    )
+    assert "- quality: trained by this run, on characters; encyclopedia told from crawl" in card
+    assert "precision 0.920, recall 0.960 at 0.4" in card
 
 
 def test_a_given_model_shows_its_file(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from made_up_run import ENCODINGS, recipe, write_run
 from filters.clean import Cleaner, CleanSettings
 from filters.kernels.text_batch import TextBatch
 from pipeline.inspection.removed_lines import RemovedLines
-from pipeline.report import gather_report, removed_for_reasons, render_report
+from pipeline.report import gather_report, removed_for_reasons, render_data_card, render_report
 from pipeline.report.cleaning import LINE_CHARACTERS, SHOWN_LINES
 from runs import FinishedRun
 
@@ -92,6 +92,12 @@ def test_the_page_escapes_lines_and_says_when_there_are_none(tmp_path: Path) -> 
     hostile["samples"]["copyright"] = [["0000000000000001", "版权所有 <script>alert(1)</script>"]]
     assert "版权所有 &lt;script&gt;" in page(run, {"web": hostile})
     assert "Cleaning took out no line." in page(run, {})
+
+
+def test_the_data_card_counts_lines_by_reason(tmp_path: Path) -> None:
+    reasons = removed_for_reasons({"web": removed_from(f"{STORY}\n上一篇：老桥重新开放")})
+    card = render_data_card(gather_report(str(write_run(tmp_path)), recipe(), ENCODINGS, reasons))
+    assert f"- {reasons[0].reason}: 1\n" in card
 
 
 @pytest.mark.slow

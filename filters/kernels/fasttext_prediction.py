@@ -138,13 +138,14 @@ def sum_ngrams(line, length, weights, ngrams):  # type: ignore[no-untyped-def]
     # A power of two needs no division, which would take most of the time.
     mask = buckets - np.uint64(1)
     by_mask = buckets & mask == 0
-    for first in range(length):
-        state = line[first]
-        for following in range(first + 1, min(length, first + ngrams)):
-            state = state * factor + line[following]
-            row = state & mask if by_mask else state % buckets
-            total += weights[row]
-            count += 1
+    # One length after the other: loops of one step, which a processor overlaps.
+    states = line[:length].copy()
+    for further in range(1, min(ngrams, length)):
+        for first in range(length - further):
+            state = states[first] * factor + line[first + further]
+            states[first] = state
+            total += weights[state & mask if by_mask else state % buckets]
+        count += length - further
     return total, count
 
 

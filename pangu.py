@@ -37,6 +37,7 @@ VERBS = {
     "whatif": ("pipeline.commands.whatif", "Show what another limit of a rule would remove."),
     "classifier": ("pipeline.commands.classifier", "Train and test a spam or quality classifier."),
     "tokenizer": ("tokenizer.commands", "Train a vocabulary; encode and decode with it."),
+    "parallel": ("training.commands.parallel", "Choose how a model is laid out over devices."),
     "train": ("training.commands.train", "Train a PanGu-α model from a configuration."),
     "generate": ("training.commands.generate", "Continue a Chinese prompt with a trained model."),
     "export": ("training.commands.export", "Write a trained model as safetensors."),

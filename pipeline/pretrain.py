@@ -37,6 +37,7 @@ def write_pretrain_settings(recipe: Recipe, run: RunDirectory) -> str:
             **given["data"],
         },
         "optimisation": given["optimisation"],
+        "layout": given["layout"],
         "checkpoint": {"directory": "checkpoints", **given["checkpoint"]},
         "logging": given["logging"],
     }

@@ -76,6 +76,7 @@ class Pretrain(Settings):
     model: dict[str, Any] = Field(default_factory=lambda: {"preset": "350M"})
     data: dict[str, Any] = Field(default_factory=dict)
     optimisation: dict[str, Any] = Field(default_factory=lambda: {"steps": 10_000})
+    layout: dict[str, Any] = Field(default_factory=dict)
     checkpoint: dict[str, Any] = Field(default_factory=dict)
     logging: dict[str, Any] = Field(default_factory=dict)
 

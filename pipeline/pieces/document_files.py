@@ -111,10 +111,16 @@ class DocumentFile:
         self._sink.write(batch.select(self._schema.names), size)
 
     def write_rows(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Adds rows as they are; Parquet takes the schema's fields of them, null where missing."""
+        """Adds rows as they are.
+
+        Raises:
+          KeyError: a row has a field that the schema of a Parquet file does not have.
+        """
         if isinstance(self._sink, _JsonLines):
             self._sink.write_rows(rows)
         else:
+            if new := {name for row in rows for name in row} - set(self._schema.names):
+                raise KeyError(f"the first documents have no field '{min(new)}'")
             self._sink.write(pa.RecordBatch.from_pylist(list(rows), schema=self._schema))
 
     def __enter__(self) -> DocumentFile:

@@ -215,7 +215,9 @@ def _schema(
     if not out.endswith(".parquet"):
         return pa.schema([])  # JSON objects are written as they are
     try:
-        found = pa.Table.from_pylist(rows).schema
+        # pyarrow would take the fields of the first row alone.
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        found = pa.Table.from_pydict({n: [row.get(n) for row in rows] for n in names}).schema
     except pa.ArrowException as error:
         raise _does_not_fit(path, error) from None
     types = dict(zip(judged.names[1:], judged.types[1:], strict=True))

@@ -120,7 +120,7 @@ def _with_signal(row: dict[str, Any]) -> str:
 ROWS = [
     {"text": PROSE, "title": "老桥", "id": 1, "tags": ["a"], "more": {"x": 1}},
     {"text": SENSITIVE, "title": "娱乐", "id": 2, "tags": []},
-    {"text": "停水。", "id": 3},
+    {"text": "停水。", "id": 3, "seen": "昨天"},
 ]
 
 
@@ -137,6 +137,16 @@ def test_rows_keep_their_fields_and_get_verdicts(tmp_path: Path, suffix: str) ->
     assert rows[0]["characters"] == len(PROSE)
     assert rows[0]["more"] == {"x": 1}
     assert list(rows[0])[:3] == ["text", "title", "id"]
+    assert rows[2]["seen"] == "昨天"
+
+
+def test_a_field_that_begins_late_is_an_error_not_a_loss(tmp_path: Path) -> None:
+    rows = [{"text": PROSE * 40, "id": number} for number in range(3_000)]
+    path = write_rows(tmp_path / "in.jsonl", [*rows, {"text": PROSE, "late": 1}])
+    message = error(path, "-o", tmp_path / "out.parquet")
+    assert "'late'" in message
+    assert ".jsonl" in message
+    assert not (tmp_path / "out.parquet").exists()
 
 
 def test_parquet_gives_what_jsonl_gives_whatever_the_batches(tmp_path: Path) -> None:

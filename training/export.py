@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from training.checkpoint import TOKENIZER, find_checkpoint, read_manifest
+from training.config import ModelSettings
 from training.model_folder import parameter_shapes, write_model
 from training.tensor_files import load_tensors
 from training.weight_files import LazyTensors
@@ -30,6 +31,18 @@ def export_checkpoint(checkpoints: Path, folder: Path, dtype: str | None = None)
     """
     checkpoint = find_checkpoint(checkpoints)
     settings = read_manifest(checkpoint).settings.model
+    weights = checkpoint_weights(checkpoint, settings)
+    tokenizer = (checkpoint / TOKENIZER).read_bytes()
+    write_model(folder, settings, weights, tokenizer, dtype)
+    return checkpoint
+
+
+def checkpoint_weights(checkpoint: Path, settings: ModelSettings) -> Mapping[str, Tensor]:
+    """Returns the weights in a checkpoint by name, whole, each read when it is asked for.
+
+    Raises:
+      UserError: when one is asked for that is damaged or not there.
+    """
 
     def reader(name: str, shape: torch.Size) -> Callable[[], Tensor]:
         def read() -> Tensor:
@@ -40,7 +53,4 @@ def export_checkpoint(checkpoints: Path, folder: Path, dtype: str | None = None)
         return read
 
     shapes = parameter_shapes(settings)
-    tensors = LazyTensors({name: reader(name, shape) for name, shape in shapes.items()})
-    tokenizer = (checkpoint / TOKENIZER).read_bytes()
-    write_model(folder, settings, tensors, tokenizer, dtype)
-    return checkpoint
+    return LazyTensors({name: reader(name, shape) for name, shape in shapes.items()})

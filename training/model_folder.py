@@ -27,7 +27,6 @@ from pangu_settings import UserError
 from tokenizer import Tokenizer
 from training.config import ModelSettings
 from training.model import PanGu
-from training.weight_files import open_weights
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.model"
@@ -120,23 +119,6 @@ def read_settings(folder: Path) -> ModelSettings:
         raise UserError(f"{path}: cannot be read: {error}") from None
 
 
-def load_model(folder: Path, device: torch.device) -> PanGu:
-    """Returns the model in a folder, in float32, ready to evaluate.
-
-    Raises:
-      UserError: a file is missing or damaged, or its tensors are not those of its configuration.
-    """
-    settings = read_settings(folder)
-    tensors = open_weights(folder)
-    with torch.device("meta"):
-        model = PanGu(settings)
-    model.to_empty(device=device)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(_checked(tensors, name, parameter.shape, folder))
-    return model.eval()
-
-
 def _write_weights(
     folder: Path,
     settings: ModelSettings,
@@ -161,7 +143,7 @@ def _write_weights(
     for number, names in enumerate(files, start=1):
         file = "model" if len(files) == 1 else f"model-{number:05d}-of-{len(files):05d}"
         part = {
-            name: _checked(tensors, name, shapes[name], folder).to(stored).contiguous()
+            name: checked(tensors, name, shapes[name], folder).to(stored).contiguous()
             for name in names
         }
         path = folder / f"{file}.safetensors"
@@ -185,7 +167,12 @@ def _compare(path: Path, written: Mapping[str, Tensor]) -> None:
         raise UserError(f"{path}: does not read back as it was written; is the disk damaged?")
 
 
-def _checked(tensors: Mapping[str, Tensor], name: str, shape: torch.Size, origin: Path) -> Tensor:
+def checked(tensors: Mapping[str, Tensor], name: str, shape: torch.Size, origin: Path) -> Tensor:
+    """Returns a tensor of this name and shape.
+
+    Raises:
+      UserError: there is none.
+    """
     if name not in tensors:
         raise UserError(f"{origin}: the tensor '{name}' is missing")
     tensor = tensors[name]

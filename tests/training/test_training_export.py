@@ -19,8 +19,9 @@ from training.checkpoint import find_checkpoint, load_weights
 from training.commands.export import export
 from training.export import export_checkpoint
 from training.model import PanGu, build_model
-from training.model_folder import load_model, read_settings, write_model
+from training.model_folder import read_settings, write_model
 from training.train import train
+from training.trained_model import load_model
 
 CPU = torch.device("cpu")
 

@@ -21,7 +21,7 @@ from training import ModelSettings
 from training.commands.import_weights import import_
 from training.import_weights import import_weights
 from training.model import PanGu, build_model
-from training.model_folder import load_model
+from training.trained_model import load_model
 
 CPU = torch.device("cpu")
 SHAPE = ModelSettings(layers=3, hidden=8, heads=2, sequence_length=6, vocabulary=20)

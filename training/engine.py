@@ -83,9 +83,14 @@ class Engine:
         for part in reversed(self.parts):
             self.parameters.update(part.named_parameters())
         self.optimizer = build_optimizer(nn.ModuleList(self.parts), settings.optimisation)
-        self._pipeline = self._new_pipeline()
-        self._evaluation: tuple[torch.Size, PipelineSchedule | None] = torch.Size(), None
+        self._pipeline = None
+        if self.mesh is not None and layout.pp > 1:
+            self._pipeline = PipelineSchedule(self.parts, settings, self.mesh, device)
         self._all_parameters = [p for part in self.parts for p in part.parameters()]
+        first, last = self.parts[0], self.parts[-1]
+        # The word embedding of the first and of the last stage, where they are here.
+        self._first_table = first.get_parameter(TABLE) if first.is_first else None
+        self._last_table = last.get_parameter(TABLE) if last.is_last else None
         # Dropout draws other numbers on each rank.
         torch.manual_seed(settings.model.seed + (dist.get_rank() if self.mesh else 0))
         self._norm = torch.zeros((), device=device)
@@ -147,7 +152,7 @@ class Engine:
 
         Args:
           batch: this data rank's share of the samples; every rank must call this as often as the
-            others. See `token_losses` for its size.
+            others. Its size is as free as in `token_losses`.
         """
         losses = self.token_losses(batch)
         sums = torch.stack((losses.double().sum(), (batch.weights > 0).sum().to(losses.device)))
@@ -161,19 +166,15 @@ class Engine:
         Labels without weight have 0. Dropout is off.
 
         Args:
-          batch: this data rank's share of the samples, the same for all ranks of a share. With
-            several pipeline ranks, their number must be a multiple of `layout.micro_batches`.
+          batch: this data rank's share of the samples, of any number and length, the same for all
+            ranks of a share; with `layout.sequence_parallel` the length is a multiple of tp.
         """
         batch, labels = self._on_device(batch)
-        # A schedule keeps to the shape that it saw first. Training has one of its own.
-        if self._evaluation[0] != labels.shape:
-            self._evaluation = labels.shape, self._new_pipeline()
-        pipeline = self._evaluation[1]
-        with self._without_dropout(), vocabulary_parallel(self.layout.tp):
-            if pipeline is None:
+        with self._evaluating(), vocabulary_parallel(self.layout.tp):
+            if self._pipeline is None:
                 logits = self.parts[0](batch.ids, batch.positions, batch.documents)
                 return token_losses(logits, labels)
-            losses = pipeline.token_losses(batch, labels)
+            losses = self._pipeline.token_losses(batch, labels)
         assert self.mesh is not None
         # Only the last stage knows them, the others have zeros.
         dist.all_reduce(losses, group=self.mesh["pp"].get_group())
@@ -197,7 +198,7 @@ class Engine:
     @torch.no_grad()
     def restored(self) -> None:
         """Must be called after the tensors of `state` were overwritten."""
-        first, last = self._tables()
+        first, last = self._first_table, self._last_table
         if first is None or last is None or first is last:
             return
         # Both stages on one rank: `state` has one of the tables.
@@ -205,11 +206,6 @@ class Engine:
         of_last = self._moments(last)
         for kind, tensor in self._moments(first).items():
             local_part(of_last[kind]).copy_(local_part(tensor))
-
-    def _new_pipeline(self) -> PipelineSchedule | None:
-        if self.mesh is None or self.layout.pp == 1:
-            return None
-        return PipelineSchedule(self.parts, self.layout, self.mesh, self.device)
 
     def _moments(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         state = self.optimizer.state[parameter]
@@ -241,17 +237,9 @@ class Engine:
             loss += whole(micro_loss.detach())
         return loss
 
-    def _tables(self) -> tuple[nn.Parameter | None, nn.Parameter | None]:
-        """Returns the word embedding of the first and of the last stage, where they are here."""
-        first, last = self.parts[0], self.parts[-1]
-        return (
-            first.get_parameter(TABLE) if first.is_first else None,
-            last.get_parameter(TABLE) if last.is_last else None,
-        )
-
     def _add_gradients_of_the_table(self) -> None:
         """Gives both copies of the word embedding the sum of their gradients."""
-        first, last = self._tables()
+        first, last = self._first_table, self._last_table
         if self.mesh is None or first is last:
             return
         if first is not None and last is not None:
@@ -269,7 +257,7 @@ class Engine:
 
     def _counted_parameters(self) -> Iterator[nn.Parameter]:
         """Yields the parameters of this rank, without the last stage's copy of the table."""
-        first, last = self._tables()
+        first, last = self._first_table, self._last_table
         for parameter in self._all_parameters:
             if parameter is not last or last is first:
                 yield parameter
@@ -286,12 +274,15 @@ class Engine:
         return sums
 
     @contextmanager
-    def _without_dropout(self) -> Iterator[None]:
-        was_training = self.parts[0].training
+    def _evaluating(self) -> Iterator[None]:
         for part in self.parts:
             part.eval()
         try:
             yield
         finally:
             for part in self.parts:
-                part.train(was_training)
+                part.train()
+                for module in part.modules():
+                    # Without a backward pass gathered weights would stay, and hide new ones.
+                    if isinstance(module, FSDPModule):
+                        module.reshard()

@@ -111,11 +111,14 @@ def evaluate_and_train(*settings: Any) -> list[tuple[float, int]]:
 
 
 def score_tokens(*settings: Any) -> tuple[int, list[np.ndarray]]:
-    """Number of this rank's share, and the losses of its tokens: of whole samples, of 8 ids."""
+    """Number of this rank's share, and the losses of its tokens.
+
+    First of its whole samples, then of all but one of them, cut to 8 ids.
+    """
     engine = Engine(parity_settings(*settings), CPU)
     batch = share(parity_batch(100), engine)
-    short = Batch(*(tensor[:, :8].contiguous() for tensor in vars(batch).values()))
-    return engine.data_rank, [engine.token_losses(some).numpy() for some in (batch, short)]
+    fewer = Batch(*(tensor[:-1, :8].contiguous() for tensor in vars(batch).values()))
+    return engine.data_rank, [engine.token_losses(some).numpy() for some in (batch, fewer)]
 
 
 def restore_and_train(*settings: Any) -> list[tuple[float, float]]:
@@ -125,10 +128,13 @@ def restore_and_train(*settings: Any) -> list[tuple[float, float]]:
     saved = {name: tensor.clone() for name, tensor in engine.state().items()}
     later = Engine(parity_settings(*settings), CPU)
     train(later, 0, 1)
+    held_out = share(parity_batch(100), engine)
+    assert later.evaluate(held_out) != engine.evaluate(held_out)
     with torch.no_grad():
         for name, tensor in later.state().items():
             tensor.copy_(saved[name])
     later.restored()
+    assert later.evaluate(held_out) == engine.evaluate(held_out)
     return train(later, 2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,16 @@ def test_transformers_generates_the_same_ids_with_its_cache_and_padding(
         for _ in range(5):
             ids.append(int(logits(model, torch.tensor([ids]))[0, -1].argmax()))
         assert row[4:].tolist() == ids[len(prompt) :]
+
+
+def test_the_example_of_the_page_runs(
+    tmp_path: Path, transformers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = a_model()
+    write_model(tmp_path / "models" / "demo", model.settings, weights(model), None)
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).parents[2] / "docs" / "model-exchange.md"
+    [example] = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(example, found)
+    assert found["model"](found["ids"]).logits.shape == (1, 3, 30)

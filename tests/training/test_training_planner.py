@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,48 @@ def test_all_stages_of_200b_on_2048_devices_are_as_estimated() -> None:
     result = CliRunner().invoke(parallel, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert len(result.output.partition("ratio")[2].strip().splitlines()) == 16
+
+
+def test_the_papers_way_of_using_its_degrees_takes_less_memory_and_more_time() -> None:
+    """One stage of 4 layers on each rank, every block computed again (docs/planning.md)."""
+    where = cluster(2048, "ascend910")
+    best = plans("200B", 256, where)[0]
+    options = {"pp": 16, "dp_shard": 16, "tp": 8, "micro_batches": 16}
+    theirs = of_preset("200B", 256, **options, rematerialise="block")
+    fullest = max(estimate_memory(theirs, position).total for position in range(16))
+    assert fullest / GIB == pytest.approx(14.3, abs=0.1)
+    assert best.memory.total / GIB == pytest.approx(21.6, abs=0.1)
+    assert estimate_time(theirs, where).total / best.time.total == pytest.approx(1.8, abs=0.05)
+
+
+@pytest.mark.parametrize(("name", "interleave"), [("1F1B", 1), ("Interleaved1F1B", 2)])
+@pytest.mark.parametrize(("pp", "micro_batches"), [(2, 4), (4, 8), (4, 16), (8, 8)])
+def test_torchs_schedules_have_as_many_in_flight(
+    name: str, interleave: int, pp: int, micro_batches: int
+) -> None:
+    from torch.distributed.pipelining._schedule_visualizer import get_schedule_ops
+
+    options = {"interleave": interleave, "schedule": name}
+    layout = Layout.model_validate({"pp": pp, "micro_batches": micro_batches, **options})
+    stages = interleave if interleave > 1 else None
+    for position, actions in enumerate(get_schedule_ops(name, pp, micro_batches, stages)):
+        kinds = [str(action.computation_type) for action in actions if action is not None]
+        waiting = most = 0
+        for kind in kinds:
+            waiting += kind.endswith(".FORWARD")
+            waiting -= kind.endswith(".FULL_BACKWARD")
+            most = max(most, waiting)
+        assert most == in_flight(layout, position)
+
+
+@pytest.mark.slow
+def test_the_page_shows_what_the_command_prints() -> None:
+    page = Path(__file__).parents[2] / "docs" / "planning.md"
+    shown = re.findall(r"^\$ pangu parallel (.*)\n([^`]*)^```", page.read_text(), re.MULTILINE)
+    assert len(shown) == 5
+    for arguments, output in shown:
+        result = CliRunner().invoke(parallel, arguments.split(), catch_exceptions=False)
+        assert result.output == output
 
 
 def test_links_are_read_and_checked() -> None:

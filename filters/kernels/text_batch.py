@@ -85,6 +85,9 @@ def _decode(content: np.ndarray, ends: np.ndarray) -> TextBatch:
     return TextBatch(characters[:total], starts)
 
 
+_1, _2, _3, _4 = np.arange(1, 5, dtype=np.uint64)
+
+
 @kernel
 def decode_utf8(data, ends, characters, starts):  # type: ignore[no-untyped-def]
     """Code points of valid UTF-8; returns how many.
@@ -95,39 +98,40 @@ def decode_utf8(data, ends, characters, starts):  # type: ignore[no-untyped-def]
       characters: uint32, at least n long; receives the code points.
       starts: int64 (texts + 1,); receives where each text begins among them.
     """
-    count = 0
+    # Unsigned indices: numba need not ask whether they count from the end.
+    count = np.uint64(0)
     starts[0] = 0
     for text in range(ends.shape[0] - 1):
-        place = ends[text]
-        end = ends[text + 1]
+        place = np.uint64(ends[text])
+        end = np.uint64(ends[text + 1])
         while place < end:
             lead = np.uint32(data[place])
             if lead < 0x80:
                 characters[count] = lead
-                place += 1
+                place += _1
             elif lead >= 0xE0 and lead < 0xF0:
                 characters[count] = (
                     ((lead & np.uint32(0x0F)) << np.uint32(12))
-                    | ((np.uint32(data[place + 1]) & np.uint32(0x3F)) << np.uint32(6))
-                    | (np.uint32(data[place + 2]) & np.uint32(0x3F))
+                    | ((np.uint32(data[place + _1]) & np.uint32(0x3F)) << np.uint32(6))
+                    | (np.uint32(data[place + _2]) & np.uint32(0x3F))
                 )
-                place += 3
+                place += _3
             elif lead < 0xE0:
                 characters[count] = ((lead & np.uint32(0x1F)) << np.uint32(6)) | (
-                    np.uint32(data[place + 1]) & np.uint32(0x3F)
+                    np.uint32(data[place + _1]) & np.uint32(0x3F)
                 )
-                place += 2
+                place += _2
             else:
                 characters[count] = (
                     ((lead & np.uint32(0x07)) << np.uint32(18))
-                    | ((np.uint32(data[place + 1]) & np.uint32(0x3F)) << np.uint32(12))
-                    | ((np.uint32(data[place + 2]) & np.uint32(0x3F)) << np.uint32(6))
-                    | (np.uint32(data[place + 3]) & np.uint32(0x3F))
+                    | ((np.uint32(data[place + _1]) & np.uint32(0x3F)) << np.uint32(12))
+                    | ((np.uint32(data[place + _2]) & np.uint32(0x3F)) << np.uint32(6))
+                    | (np.uint32(data[place + _3]) & np.uint32(0x3F))
                 )
-                place += 4
-            count += 1
+                place += _4
+            count += _1
         starts[text + 1] = count
-    return count
+    return np.int64(count)
 
 
 @kernel

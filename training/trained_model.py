@@ -18,12 +18,12 @@ from pangu_settings import UserError
 from tokenizer import Tokenizer
 from training.checkpoint import find_checkpoint, read_manifest
 from training.config import DataSettings, ModelSettings, OptimisationSettings, TrainingSettings
-from training.export import checkpoint_weights
+from training.exchange.export import checkpoint_weights
+from training.exchange.model_folder import TOKENIZER, checked, is_model_folder, read_settings
+from training.exchange.weight_files import open_weights
 from training.layout import Layout
 from training.model import PanGu
-from training.model_folder import TOKENIZER, checked, is_model_folder, read_settings
 from training.parallel import build_mesh, build_part
-from training.weight_files import open_weights
 
 
 @dataclass(frozen=True)

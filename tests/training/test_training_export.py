@@ -18,9 +18,9 @@ from tokenizer import Tokenizer
 from training import ModelSettings, load_settings
 from training.checkpoint import find_checkpoint, load_weights
 from training.commands.export import export
-from training.export import export_checkpoint
+from training.exchange.export import export_checkpoint
+from training.exchange.model_folder import read_settings, write_model
 from training.model import PanGu, build_model
-from training.model_folder import read_settings, write_model
 from training.train import train
 from training.trained_model import load_model
 

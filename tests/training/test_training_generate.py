@@ -17,7 +17,7 @@ from training import ModelSettings, load_settings
 from training.commands.generate import generate
 from training.commands.train import train as train_command
 from training.data import Samples
-from training.export import export_checkpoint
+from training.exchange.export import export_checkpoint
 from training.generate import Sampling, continue_ids, continue_text, continue_texts
 from training.layout import Layout
 from training.model import PanGu, build_model

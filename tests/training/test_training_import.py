@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pangu_settings import UserError
 from training import ModelSettings
 from training.commands.import_weights import import_
-from training.import_weights import import_weights
+from training.exchange.import_weights import import_weights
+from training.exchange.mindspore_file import MindSporeFile
 from training.model import PanGu, build_model
 from training.trained_model import load_model
 
@@ -274,9 +279,9 @@ def test_every_form_of_the_weights_gives_the_same_model(write: Writer, tmp_path:
     stored = tmp_path / "stored"
     stored.mkdir()
     path = write(stored, released(model))
-    program, settings = import_weights(path, tmp_path / "model", heads=2, vocabulary=20)
+    program, shape = import_weights(path, tmp_path / "model", heads=2, vocabulary=20)
     assert program == WRITERS[write]
-    assert settings == SHAPE
+    assert shape == SHAPE
     loaded = dict(load_model(tmp_path / "model", CPU).named_parameters())
     for name, parameter in model.named_parameters():
         assert torch.equal(loaded[name], parameter), name
@@ -343,6 +348,31 @@ def test_files_of_other_things_are_refused(tmp_path: Path) -> None:
     save_file({"other": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(UserError, match="no PanGu-α here"):
         import_weights(tmp_path / "other.safetensors", tmp_path / "model")
+
+
+@given(content=st.binary(max_size=200), place=st.integers(0, 10_000))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_are_a_mindspore_file_or_an_error(content: bytes, place: int) -> None:
+    """Damage anywhere: a file that was sound, overwritten from some byte on, or noise alone."""
+    sound = sound_mindspore_file()
+    place %= len(sound)
+    for damaged in (content, sound[:place] + content + sound[place + len(content) :]):
+        with tempfile.NamedTemporaryFile(suffix=".ckpt") as file:
+            file.write(damaged)
+            file.flush()
+            message = ""
+            try:
+                tensors = list(MindSporeFile(Path(file.name)).values())
+                assert all(isinstance(tensor, Tensor) for tensor in tensors)
+            except UserError as error:
+                message = str(error)
+            assert file.name in message or not message
+
+
+@cache
+def sound_mindspore_file() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return write_mindspore(Path(folder), released(a_model())).read_bytes()
 
 
 def write_text(path: Path) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,10 @@ from pangu_settings import UserError
 from training import ModelSettings, TrainingSettings, load_settings
 from training.commands.parallel import parallel
 from training.layout import Layout
-from training.planner import Plan, layouts, make_plans, settings_of, why_it_loses
-from training.planner_memory import estimate_memory, in_flight, parameters_of_stages
-from training.planner_simulation import simulate_rank
-from training.planner_time import (
+from training.planner.memory import estimate_memory, in_flight, parameters_of_stages
+from training.planner.plans import Plan, layouts, make_plans, settings_of, why_it_loses
+from training.planner.simulation import simulate_rank
+from training.planner.step_time import (
     DEVICES,
     GIB,
     Cluster,
@@ -231,6 +233,16 @@ def test_the_page_shows_what_the_command_prints() -> None:
     for arguments, output in shown:
         result = CliRunner().invoke(parallel, arguments.split(), catch_exceptions=False)
         assert result.output == output
+
+
+def test_planning_does_without_torch() -> None:
+    program = (
+        "import sys; from click.testing import CliRunner;"
+        "from training.commands.parallel import parallel;"
+        "assert CliRunner().invoke(parallel, ['350M', '--devices', '1']).exit_code == 0;"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_links_are_read_and_checked() -> None:

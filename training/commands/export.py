@@ -29,7 +29,7 @@ def export(checkpoints: Path, out: Path, dtype: str) -> None:
       pangu export runs/demo/checkpoints -o models/demo
       pangu export runs/demo/checkpoints/step-00000200 -o models/demo-200 --dtype bfloat16
     """
-    from training.export import export_checkpoint
+    from training.exchange.export import export_checkpoint
 
     checkpoint = export_checkpoint(checkpoints, out, dtype)
     click.echo(f"wrote {out} from {checkpoint}, read back and compared")

@@ -42,7 +42,7 @@ def import_(
       pangu import PanguAlpha_2.6B_fp16.ckpt --tokenizer vocab.model -o models/2.6B
       pangu generate models/2.6B --prompt 今天
     """
-    from training.import_weights import import_weights
+    from training.exchange.import_weights import import_weights
 
     program, settings = import_weights(weights, out, tokenizer, heads, vocabulary, dtype)
     click.echo(

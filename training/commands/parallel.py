@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from training.config import PRESETS, ModelSettings, TrainingSettings, load_settings
-from training.planner import Plan, make_plans, settings_of
-from training.planner_memory import estimate_memory
-from training.planner_report import details, layout_block, ranking, verification, write_layout
-from training.planner_time import DEVICES, GIB, Cluster, parse_links
+from training.planner.memory import estimate_memory
+from training.planner.plans import Plan, make_plans, settings_of
+from training.planner.report import details, layout_block, ranking, verification, write_layout
+from training.planner.step_time import DEVICES, GIB, Cluster, parse_links
 
 TOLERANCE = 0.1
 """How far an estimate may be from what was simulated before it is called wrong."""
@@ -113,7 +113,7 @@ def _settings(model: str, devices: int, batch: int | None) -> TrainingSettings:
 def _verified(plan: Plan, cluster: Cluster) -> bool:
     """Prints estimated beside simulated memory; returns whether all is as it was estimated."""
     # torch takes seconds to import.
-    from training.planner_simulation import simulate
+    from training.planner.simulation import simulate
 
     usable = cluster.device.memory * cluster.usable
     rows = [

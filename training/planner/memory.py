@@ -1,7 +1,7 @@
 """How much memory each rank of a layout needs, estimated before anything runs.
 
 The factors are those of this trainer's own code: what autograd keeps of a block, what FSDP gathers,
-what a loss over the vocabulary takes. `training.planner_simulation` measures the same on fake
+what a loss over the vocabulary takes. `training.planner.simulation` measures the same on fake
 tensors, and a test holds both within 10 % of each other. Allocator and communication buffers of a
 GPU come on top (see `Cluster.reserve`). Nothing here needs torch.
 """

@@ -38,6 +38,7 @@ DTYPES = {
     "Bool": torch.bool,
 }
 
+_LARGEST_DIMENSION = 2**40
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 
 
@@ -127,6 +128,8 @@ class MindSporeFile(Mapping[str, Tensor]):
                         kind = self._bytes[part_start:part_end].decode("utf-8")
                     elif part == 3:
                         spans.append((part_start, part_end))
+        if any(dim > _LARGEST_DIMENSION for dim in dims):
+            raise _DamagedError(f"'{tag}' has the impossible shape {dims}")
         # A scalar is written with the single dimension 0.
         shape = () if dims == [0] else tuple(dims)
         stored = self._tensors.setdefault(tag, _Stored(shape, kind))

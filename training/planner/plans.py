@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pangu_settings import UserError
 from training.config import DataSettings, ModelSettings, OptimisationSettings, TrainingSettings
 from training.layout import Layout
-from training.planner_memory import Memory, estimate_memory
-from training.planner_time import Cluster, StepTime, estimate_time, operations_per_token
+from training.planner.memory import Memory, estimate_memory
+from training.planner.step_time import Cluster, StepTime, estimate_time, operations_per_token
 
 SAMPLES = (1, 2, 4, 8, 16, 32)
 """Samples of a micro-batch that are tried."""

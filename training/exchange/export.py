@@ -10,9 +10,9 @@ from torch import Tensor
 
 from training.checkpoint import TOKENIZER, find_checkpoint, read_manifest
 from training.config import ModelSettings
-from training.model_folder import parameter_shapes, write_model
+from training.exchange.model_folder import parameter_shapes, write_model
+from training.exchange.weight_files import LazyTensors
 from training.tensor_files import load_tensors
-from training.weight_files import LazyTensors
 
 
 def export_checkpoint(checkpoints: Path, folder: Path, dtype: str | None = None) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pangu_settings import UserError
 from training.config import TrainingSettings
 from training.layout import Layout
-from training.planner_memory import (
+from training.planner.memory import (
     GRADIENT,
     MASTER_AND_MOMENTS,
     parameters_of_stages,

@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pangu_settings import UserError
-from training.mindspore_file import MindSporeFile
+from training.exchange.mindspore_file import MindSporeFile
 
 MEGATRON_LATEST = "latest_checkpointed_iteration.txt"
 

@@ -33,7 +33,7 @@ from training.config import TrainingSettings
 from training.loss import summed_loss, vocabulary_parallel
 from training.model import PanGu
 from training.parallel import build_mesh, build_part
-from training.planner_memory import in_flight, samples_per_micro_batch
+from training.planner.memory import in_flight, samples_per_micro_batch
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
     config.json                     shape of the model, in the words of Hugging Face transformers
     model.safetensors               weights; above 5 GB model-00001-of-00003.safetensors … and
     model.safetensors.index.json    which file holds which tensor
-    modeling_pangu.py               the model for transformers (see training/huggingface)
+    modeling_pangu.py               the model for transformers (see training/exchange/huggingface)
     tokenizer.model                 the vocabulary, where there is one
 
 The folder is written under another name and renamed when all of it has been read back and

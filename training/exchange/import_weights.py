@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pangu_settings import UserError
 from training.config import ModelSettings
-from training.model_folder import write_model
-from training.released_names import infer_settings, recognise, translate
-from training.weight_files import open_weights
+from training.exchange.model_folder import write_model
+from training.exchange.released_names import infer_settings, recognise, translate
+from training.exchange.weight_files import open_weights
 
 
 def import_weights(
@@ -22,7 +22,7 @@ def import_weights(
     """Writes a model folder from weights that another program stored.
 
     Args:
-      weights: a file or folder in one of the forms of `training.weight_files`.
+      weights: a file or folder in one of the forms of `training.exchange.weight_files`.
       folder: the new model folder.
       tokenizer: the vocabulary (`tokenizer.model`) that the model was trained with.
       heads: attention heads, where the model is none of the released sizes.

@@ -8,9 +8,9 @@ from pathlib import Path
 from pangu_settings import UserError
 from training.config import TrainingSettings
 from training.layout import Layout
-from training.planner import Plan, why_it_loses
-from training.planner_memory import Memory
-from training.planner_time import GIB, Cluster
+from training.planner.memory import Memory
+from training.planner.plans import Plan, why_it_loses
+from training.planner.step_time import GIB, Cluster
 
 COLUMNS = (
     "pp", "dp", "tp", "micro-batches", "again", "s/step", "tokens/s", "MFU", "GiB", "bubble",

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pangu_settings import UserError, nearest
 from training.config import PRESETS, ModelSettings
-from training.weight_files import LazyTensors
+from training.exchange.weight_files import LazyTensors
 
 TABLES = ("word_embedding", "position_embedding", "query_embedding")
 NORMS = ("attention_norm", "feed_forward_norm")

@@ -93,7 +93,7 @@ def parallel(
         click.echo("no layout fits; more devices, devices with more memory or a smaller batch may")
         sys.exit(1)
     click.echo(layout_block(best.layout), nl=False)
-    click.echo(details(best))
+    click.echo(details(best, cluster))
     if verify and not _verified(best, cluster):
         sys.exit(1)
     if out is not None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from pangu_settings import UserError
 from training.config import TrainingSettings
 from training.layout import Layout
-from training.planner.memory import Memory
+from training.planner.memory import Memory, estimate_memory
 from training.planner.plans import Plan, why_it_loses
-from training.planner.step_time import GIB, Cluster
+from training.planner.step_time import GIB, Cluster, exchanges, operations_per_token
 
 COLUMNS = (
     "pp", "dp", "tp", "micro-batches", "again", "s/step", "tokens/s", "MFU", "GiB", "bubble",
@@ -69,16 +69,30 @@ def _row(plan: Plan, cluster: Cluster, reason: str) -> tuple[str, ...]:
     )
 
 
-def details(plan: Plan) -> str:
-    """Returns where the time of a step and the memory of the fullest rank go."""
-    names = {name: field for name, field in vars(plan.time).items() if field > 0}
+def details(plan: Plan, cluster: Cluster) -> str:
+    """Returns where the time of a step, its exchanges and the memory of each stage go."""
+    settings, layout = plan.settings, plan.layout
+    tokens = settings.optimisation.batch * settings.sequence_length
+    operations = operations_per_token(settings) * tokens / layout.ranks
+    names = {name: part for name, part in vars(plan.time).items() if part > 0}
     time = ", ".join(f"{name} {part / plan.time.total:.1%}" for name, part in names.items())
+    lines = [f"time:     {time}", f"computes: {operations / 1e12:,.1f} TFLOP of each device a step"]
+    for what, exchange in exchanges(settings, plan.inner).items():
+        if exchange.amount:
+            lines.append(
+                f"sends:    {what} {exchange.amount / GIB:.3g} GiB of each device a step, within "
+                f"{exchange.span} at {cluster.bandwidth(exchange.span) / 1e9:g} GB/s"
+            )
     parts = ", ".join(f"{name} {part / GIB:.1f}" for name, part in vars(plan.memory).items())
-    lines = [f"time:   {time}", f"memory: {parts} GiB, on pipeline rank {plan.position}"]
+    lines.append(f"memory:   {parts} GiB on pipeline rank {plan.position}, the fullest")
+    if layout.pp > 1:
+        totals = [estimate_memory(settings, position).total for position in range(layout.pp)]
+        lines.append("ranks:    " + " ".join(f"{total / GIB:.1f}" for total in totals) + " GiB")
     if plan.inner == "pp":
         lines.append(
-            "place:  number the servers so that the stages of one pipeline are neighbours: server "
-            "(copy × stages + stage) gets node rank (stage × copies + copy)"
+            "place:    number the servers so that the stages of one pipeline are neighbours: the "
+            "server of (copy, stage) is number copy × stages + stage and gets node rank "
+            "stage × copies + copy"
         )
     return "\n".join(lines)
 

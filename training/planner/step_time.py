@@ -130,6 +130,55 @@ def operations_per_token(settings: TrainingSettings) -> float:
     return 6 * matrices + 12 * model.layers * model.hidden * length
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """What a rank exchanges with the others of a group in one step."""
+
+    amount: float
+    """Bytes that it sends."""
+    span: int
+    """Number of neighbouring devices that the group lies within."""
+
+    def seconds(self, cluster: Cluster) -> float:
+        """Returns how long that takes if nothing else uses the link."""
+        return self.amount / cluster.bandwidth(self.span)
+
+
+def exchanges(settings: TrainingSettings, inner: str = "dp") -> dict[str, Exchange]:
+    """Returns what the ranks of a layout exchange, by what it is.
+
+    Args:
+      settings: of the run.
+      inner: see `estimate_time`.
+    """
+    model, layout = settings.model, settings.layout
+    width = 2 if settings.optimisation.precision == "bfloat16" else 4
+    passes = layout.micro_batches
+    states = width * samples_per_micro_batch(settings) * settings.sequence_length * model.hidden
+    blocks = -(-model.layers // layout.pp)
+    # Each of the two sums of a block is gathered before and scattered after it, in the forward
+    # pass, the backward pass and, where a block is computed again, once more.
+    sums = 4 * blocks * (3 if layout.rematerialise == "block" else 2)
+    sent = states / (layout.tp if layout.sequence_parallel else 1)
+    parameters = max(parameters_of_stages(settings, p) for p in range(layout.pp)) / layout.tp
+    sharers, copies = layout.dp_shard, layout.dp_replicate
+    # ZeRO-3 gathers weights in every pass, forward and backward, and reduces in every one.
+    rereads = layout.reshard_after_forward and layout.pp == 1
+    gathered = width * parameters * (sharers - 1) / sharers
+    reduced = GRADIENT * parameters * (sharers - 1) / sharers
+    # An all-reduce of each rank's share sends it twice.
+    copied = 2 * GRADIENT * parameters / sharers * (copies - 1) / copies
+    amounts = {
+        "tp states": (passes * sums * states * (layout.tp - 1) / layout.tp, "tp"),
+        "pp states": (2 * passes * layout.interleave * sent * (layout.pp > 1), "pp"),
+        "dp weights": (gathered * (2 * passes if rereads else 1), "dp_shard"),
+        "dp gradients": (reduced * (passes if rereads else 1), "dp_shard"),
+        "dp gradients of copies": (copied * (passes if rereads else 1), "dp_replicate"),
+    }
+    spans = _spans(layout, inner)
+    return {what: Exchange(amount, spans[group]) for what, (amount, group) in amounts.items()}
+
+
 def estimate_time(settings: TrainingSettings, cluster: Cluster, inner: str = "dp") -> StepTime:
     """Returns how long one step takes.
 
@@ -140,49 +189,47 @@ def estimate_time(settings: TrainingSettings, cluster: Cluster, inner: str = "dp
         samples, or "pp", the stages of one pipeline.
     """
     model, layout, length = settings.model, settings.layout, settings.sequence_length
-    samples = samples_per_micro_batch(settings)
-    width = 2 if settings.optimisation.precision == "bfloat16" else 4
+    samples, count = samples_per_micro_batch(settings), layout.micro_batches
     stages = layout.stage_layers(model.layers)
     rate = cluster.device.peak * cluster.efficiency
 
     # The rank with the most to compute: the last one has the head besides its layers.
     forward_of_block = samples * length * (24 * model.hidden**2 + 4 * length * model.hidden)
     head = samples * length * 2 * model.hidden * model.vocabulary
-    loads = {}
+    forward = recomputation = 0.0
+    again = {"off": 0.0, "operation": 0.05, "block": 1.0}[layout.rematerialise]
     for position in range(layout.pp):
         own = layout.stages_of(position)
-        blocks = sum(len(stages[stage]) for stage in own)
-        loads[position] = blocks * forward_of_block + head * (layout.stages - 1 in own)
-    slowest = max(loads, key=lambda position: loads[position])
-    forward = loads[slowest] / layout.tp / rate
-    blocks = sum(len(stages[stage]) for stage in layout.stages_of(slowest))
-    again = {"off": 0.0, "operation": 0.05, "block": 1.0}[layout.rematerialise]
-    recomputation = again * blocks * forward_of_block / layout.tp / rate
+        blocks = sum(len(stages[stage]) for stage in own) * forward_of_block
+        load = blocks + head * (layout.stages - 1 in own)
+        if load / layout.tp / rate > forward:
+            forward = load / layout.tp / rate
+            recomputation = again * blocks / layout.tp / rate
 
-    spans = _spans(layout, inner)
-    states = width * samples * length * model.hidden
-    # Each of the two sums of a block is gathered before and scattered after it, in the forward
-    # pass, the backward pass and, where a block is computed again, once more.
-    exchanges = 4 * blocks * (3 if layout.rematerialise == "block" else 2)
-    share = (layout.tp - 1) / layout.tp
-    tensor = exchanges * states * share / cluster.bandwidth(spans["tp"])
-    pipeline = 0.0
-    if layout.pp > 1:
-        sent = states / (layout.tp if layout.sequence_parallel else 1)
-        pipeline = 2 * layout.interleave * sent / cluster.bandwidth(spans["pp"])
+    seconds = {
+        what: exchange.seconds(cluster) for what, exchange in exchanges(settings, inner).items()
+    }
+    tensor, pipeline = seconds["tp states"], seconds["pp states"]
+    micro_batch = 3 * forward + recomputation + (tensor + pipeline) / count
+    moved = (2 * MASTER_AND_MOMENTS + GRADIENT) / layout.dp_shard
+    moved *= max(parameters_of_stages(settings, p) for p in range(layout.pp)) / layout.tp
 
-    micro_batch = 3 * forward + recomputation + tensor + pipeline
-    bubble = (layout.pp - 1) / layout.interleave * micro_batch
-    own_parameters = max(parameters_of_stages(settings, p) for p in range(layout.pp)) / layout.tp
-    data = _data_time(settings, cluster, spans, own_parameters, forward, recomputation)
-    moved = (2 * MASTER_AND_MOMENTS + GRADIENT) * own_parameters / layout.dp_shard
-    count = layout.micro_batches
+    # Weights come while the first forward pass runs, gradients go while the last backward pass
+    # does; with ZeRO-3 in every pass.
+    gather = seconds["dp weights"]
+    reduce = seconds["dp gradients"] + seconds["dp gradients of copies"]
+    backward = 2 * forward + recomputation
+    if layout.reshard_after_forward and layout.pp == 1:
+        forward_waits = max(0.0, gather / 2 - count * forward)
+        data = forward_waits + max(0.0, gather / 2 + reduce - count * backward)
+    else:
+        data = max(0.0, gather - forward) + max(0.0, reduce - backward)
     return StepTime(
         products=count * 3 * forward,
         recomputation=count * recomputation,
-        tensor=count * tensor,
-        pipeline=count * pipeline,
-        bubble=bubble,
+        tensor=tensor,
+        pipeline=pipeline,
+        bubble=(layout.pp - 1) / layout.interleave * micro_batch,
         data=data,
         optimizer=moved / cluster.device.bandwidth,
     )
@@ -198,30 +245,3 @@ def _spans(layout: Layout, inner: str) -> dict[str, int]:
         span *= getattr(layout, name)
         spans[name] = span
     return spans
-
-
-def _data_time(
-    settings: TrainingSettings,
-    cluster: Cluster,
-    spans: dict[str, int],
-    parameters: float,
-    forward: float,
-    recomputation: float,
-) -> float:
-    """Returns the seconds of a step in which the data-parallel ranks' exchanges are waited for."""
-    layout = settings.layout
-    if layout.data_parallel == 1:
-        return 0.0
-    width = 2 if settings.optimisation.precision == "bfloat16" else 4
-    sharers, copies = layout.dp_shard, layout.dp_replicate
-    within = cluster.bandwidth(spans["dp_shard"])
-    gather = width * parameters * (sharers - 1) / sharers / within
-    reduce = GRADIENT * parameters * (sharers - 1) / sharers / within
-    # All-reduce of each rank's share among the copies.
-    among = cluster.bandwidth(spans["dp_replicate"])
-    reduce += 2 * GRADIENT * parameters / sharers * (copies - 1) / copies / among
-    backward = 2 * forward + recomputation
-    if layout.reshard_after_forward and layout.pp == 1:
-        passes = max(0.0, gather - forward) + max(0.0, gather + reduce - backward)
-        return layout.micro_batches * passes
-    return max(0.0, gather - forward) + max(0.0, reduce - backward)

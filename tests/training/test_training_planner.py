@@ -67,6 +67,13 @@ def test_every_layout_uses_all_devices_and_fits_model_and_batch() -> None:
         layout.check(layers=32, heads=32, sequence_length=1024, batch=96)
 
 
+def test_what_the_machine_does_not_decide_is_kept() -> None:
+    settings = of_preset("350M", 8, compile=True, attention="flex")
+    for layout in layouts(settings, cluster(8)):
+        assert layout.compile
+        assert layout.attention == "flex"
+
+
 def test_slices_stay_inside_a_server() -> None:
     where = cluster(64, links="4@450,*@50")
     assert {layout.tp for layout in layouts(of_preset("13B", 64), where)} == {1, 2, 4}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from training.planner.plans import Plan, make_plans, settings_of
 from training.planner.report import details, layout_block, ranking, verification, write_layout
 from training.planner.step_time import DEVICES, GIB, Cluster, parse_links
 
+LEAST_BATCH = 512
 TOLERANCE = 0.1
 """How far an estimate may be from what was simulated before it is called wrong."""
 
@@ -36,7 +38,9 @@ TOLERANCE = 0.1
     help="How many neighbours are joined at what bandwidth, closest first: 8@450,*@50.",
 )
 @click.option(
-    "--batch", type=click.IntRange(min=1), help="Samples of a step; CONFIG's, or 1 per device."
+    "--batch",
+    type=click.IntRange(min=1),
+    help=f"Samples of a step; CONFIG's, or at least {LEAST_BATCH} and one per device.",
 )
 @click.option("--rows", type=int, default=9, show_default=True, help="Layouts to show.")
 @click.option("--verify", is_flag=True, help="Run the chosen layout's ranks without hardware.")
@@ -103,11 +107,10 @@ def parallel(
 
 
 def _settings(model: str, devices: int, batch: int | None) -> TrainingSettings:
-    if model.upper() in PRESETS:
-        return settings_of(
-            ModelSettings.model_validate({"preset": model.upper()}), batch or devices
-        )
-    return load_settings(model, [] if batch is None else [f"optimisation.batch={batch}"])
+    if model.upper() not in PRESETS:
+        return load_settings(model, [] if batch is None else [f"optimisation.batch={batch}"])
+    shape = ModelSettings.model_validate({"preset": model.upper()})
+    return settings_of(shape, batch or devices * math.ceil(LEAST_BATCH / devices))
 
 
 def _verified(plan: Plan, cluster: Cluster) -> bool:

@@ -168,7 +168,7 @@ def kept_by_block(settings: TrainingSettings, rematerialise: str) -> float:
             return unit * (8 / layout.tp + 3 / outside) + sums + log_sums
         case _:
             # The kernel's own form of the document mask: a number for each pair of positions.
-            mask = width * samples * length * length
+            mask = width * samples * length * length * (layout.attention == "dense")
             return unit * (12 / layout.tp + 2 / outside + 2) + mask + log_sums
 
 

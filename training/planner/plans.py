@@ -78,7 +78,7 @@ def make_plans(settings: TrainingSettings, cluster: Cluster) -> list[Plan]:
     """Returns the best plan for each (pp, data parallel, tp), fitting and fast ones first.
 
     Args:
-      settings: of the run; its layout is not looked at.
+      settings: of the run; of its layout, only `compile` and `attention` count.
       cluster: where it is to run.
 
     Raises:
@@ -135,6 +135,9 @@ def layouts(settings: TrainingSettings, cluster: Cluster) -> Iterator[Layout]:
                             micro_batches=micro_batches,
                             reshard_after_forward=reshards,
                             rematerialise=rematerialise,
+                            # What does not depend on the machine stays as it was set.
+                            compile=settings.layout.compile,
+                            attention=settings.layout.attention,
                         )
 
 

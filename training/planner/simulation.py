@@ -67,7 +67,9 @@ def simulate(settings: TrainingSettings) -> list[SimulatedRank]:
 def simulate_rank(settings: TrainingSettings, rank: int) -> SimulatedRank:
     """Runs one rank; the process must not have a process group of its own."""
     torch.set_num_threads(1)
-    layout = settings.layout
+    # Neither changes what a rank holds by much, and tensors without values know neither.
+    layout = settings.layout.model_copy(update={"attention": "dense", "compile": False})
+    settings = settings.model_copy(update={"layout": layout})
     with _fake_process_group(rank, layout.ranks):
         mesh = build_mesh(layout, torch.device("cpu"))
         position = mesh["pp"].get_local_rank()
@@ -148,6 +150,8 @@ def _inputs(settings: TrainingSettings, part: PanGu) -> tuple[Tensor, Tensor, Te
 
 class StorageCounter(TorchDispatchMode):
     """Counts the bytes of all storages that operations make, until they die.
+
+    Changes torch for the rest of the process, which is there for one simulation only.
 
     FSDP empties the storage of gathered weights instead of letting it die, so changes of size are
     followed too. Tensors in which torch only works out the shapes of distributed results are not

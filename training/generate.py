@@ -161,11 +161,14 @@ def continue_text(
     for [drawn] in continue_ids(model, [encoded], limit, tokenizer.separator, sampling, seed):
         assert drawn is not None
         ids.append(drawn)
-        text = tokenizer.decode(ids)
-        # A piece may change how the one before it is written; what was shown stays.
+        # A character of several byte pieces is complete with the last of them.
+        text = tokenizer.decode(ids).rstrip("\ufffd")
         if text.startswith(shown) and text != shown:
             yield text[len(shown) :]
             shown = text
+    text = tokenizer.decode(ids)
+    if text.startswith(shown) and text != shown:
+        yield text[len(shown) :]
 
 
 def continue_texts(

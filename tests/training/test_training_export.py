@@ -73,6 +73,7 @@ def test_an_exported_checkpoint_is_the_same_model(checkpoints: Path, tmp_path: P
     for name, parameter in weights(model).items():
         assert torch.equal(parameter, weights(trained)[name]), name
     assert Tokenizer(tmp_path / "model" / "tokenizer.model").separator == 9
+    assert len({file.stat().st_mode for file in (tmp_path / "model").iterdir()}) == 1
 
 
 def test_a_model_is_cut_into_files_that_its_index_names(tmp_path: Path) -> None:

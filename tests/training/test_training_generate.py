@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -189,6 +190,29 @@ def test_text_comes_piece_by_piece(checkpoints: Path) -> None:
     pieces = list(continue_text(trained.model, trained.tokenizer, "床前明", 12, GREEDY, seed=0))
     assert len(pieces) > 3
     assert "".join(pieces) == text_after(checkpoints, "床前明", 12, GREEDY, seed=0)
+
+
+def test_a_character_is_shown_when_all_its_bytes_are_there(
+    untrained: PanGu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Bytes:
+        """A vocabulary of bytes: id 10 + b stands for byte b of 山 and 水."""
+
+        separator = SEPARATOR
+        content = "山水".encode()
+
+        def encode(self, text: str) -> np.ndarray:
+            return np.array([20])
+
+        def decode(self, ids: list[int]) -> str:
+            return self.content[: len(ids)].decode(errors="replace")
+
+    def shown(limit: int) -> list[str]:
+        return list(continue_text(untrained, Bytes(), "山", limit, GREEDY, 0))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Sampling, "probabilities", lambda *_: torch.eye(40)[20])
+    assert shown(6) == ["山", "水"]
+    assert shown(5) == ["山", "\ufffd"]
 
 
 def test_several_prompts_are_answered_in_their_order(checkpoints: Path, tmp_path: Path) -> None:

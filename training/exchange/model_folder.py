@@ -89,6 +89,9 @@ def write_model(
         config = _config(settings, stored, partial / TOKENIZER if tokenizer is not None else None)
         _write_json(partial / CONFIG, config)
         shutil.copyfile(MODELING, partial / MODELING.name)
+        for file in partial.glob("*.safetensors"):
+            # safetensors writes files that nobody else may read.
+            shutil.copymode(partial / CONFIG, file)
         partial.rename(folder)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error}") from error

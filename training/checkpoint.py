@@ -6,29 +6,47 @@
         tensors.json, *.distcp       weights, AdamW moments, random state (see tensor_files)
         tokenizer.model              the vocabulary, so that the folder can be taken elsewhere
 
-A checkpoint is written under a name that ends in `.partial` and then renamed, so a process that
-is killed while saving leaves the one before it as the newest.
+All ranks write their pieces of the tensors; rank 0 writes the rest, and `latest` when everything
+is there. On a local disk a checkpoint has a name that ends in `.partial` until it is whole. On an
+object store, which cannot rename folders, it has its own name from the start, and its manifest
+comes last. Either way a process that is killed while saving leaves the one before it as the
+newest.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from pangu_settings import Settings, UserError, validate
 from training.config import TrainingSettings
-from training.tensor_files import load_tensors, save_tensors, stored_shapes
+from training.engine import Engine
+from training.locations import Location, Place, RemotePath, children, remove_folder, write_file
+from training.tensor_files import (
+    Saving,
+    load_tensors,
+    save_tensors,
+    start_saving,
+    stored_shapes,
+)
+
+Answer = TypeVar("Answer")
 
 LATEST = "latest"
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.model"
 _PARTIAL = ".partial"
+_STEP = re.compile(r"step-\d{8}")
+_PARTIAL_STEP = re.compile(r"step-\d{8}\.partial")
 
 
 class Manifest(Settings):
@@ -46,62 +64,185 @@ class Manifest(Settings):
     torch: str = torch.__version__
 
 
-class Checkpoints:
-    """The checkpoints of one training run, in one directory."""
+class Checkpoints(Generic[Place]):
+    """The checkpoints of one training run, in one directory.
 
-    def __init__(self, directory: Path, keep: int) -> None:
+    With several processes, each must call every method, in the same order: they work together, and
+    an error of one is an error on all.
+
+    Attributes:
+      directory: where they are.
+    """
+
+    def __init__(self, directory: Place, keep: int, asynchronous: bool = False) -> None:
+        """Looks at nothing yet.
+
+        Args:
+          directory: made when the first checkpoint is saved.
+          keep: newest checkpoints that are not removed.
+          asynchronous: `save` returns when the tensors are copied to host memory, and they are
+            written while training goes on.
+        """
         self.directory = directory
         self._keep = keep
+        self._asynchronous = asynchronous
+        self._saving: Saving | None = None
+        self._group: dist.ProcessGroup | None = None
+        if dist.is_initialized() and dist.get_world_size() > 1:
+            # Of its own, since saving in a thread must not disturb what training sends.
+            self._group = dist.new_group(backend="gloo")
 
-    def save(self, manifest: Manifest, tensors: dict[str, Tensor], tokenizer: bytes) -> Path:
+    def save(self, manifest: Manifest, tensors: dict[str, Tensor], tokenizer: bytes) -> Place:
         """Writes a checkpoint, makes it the latest and removes those beyond `keep`.
 
+        An asynchronous save first waits for the one before.
+
+        Args:
+          manifest: the same on all ranks.
+          tensors: of this rank.
+          tokenizer: content of the vocabulary file.
+
         Returns:
-          Its folder.
+          Its folder, which an asynchronous save has yet to write.
 
         Raises:
-          UserError: it cannot be written; the one before is still the latest.
+          UserError: it cannot be written, or the one before could not; the last that could is
+            still the latest.
         """
-        try:
-            return self._save(manifest, tensors, tokenizer)
-        except OSError as error:
-            raise UserError(f"{self.directory}: cannot save a checkpoint: {error}") from error
-
-    def _save(self, manifest: Manifest, tensors: dict[str, Tensor], tokenizer: bytes) -> Path:
+        self.wait()
         folder = self.directory / f"step-{manifest.step:08d}"
-        partial = folder.with_suffix(_PARTIAL)
-        self._clear_partial()
-        partial.mkdir(parents=True)
-        save_tensors(tensors, partial)
-        (partial / TOKENIZER).write_bytes(tokenizer)
-        (partial / MANIFEST).write_text(
-            json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
-        )
-        if folder.exists():
-            # A checkpoint that never became the latest: the process ended before it could.
-            shutil.rmtree(folder)
-        partial.rename(folder)
-        pointer = self.directory / f"{LATEST}{_PARTIAL}"
-        pointer.write_text(folder.name + "\n", encoding="utf-8")
-        pointer.replace(self.directory / LATEST)
-        for old in sorted(self.directory.glob("step-????????"))[: -self._keep]:
-            old.rename(old.with_suffix(_PARTIAL))
-        self._clear_partial()
+        writing = folder if isinstance(folder, RemotePath) else folder.with_suffix(_PARTIAL)
+
+        def before() -> None:
+            self._clear_partial()
+            if isinstance(writing, RemotePath) and writing.exists():
+                _remove(writing)
+
+        def after() -> None:
+            write_file(writing / TOKENIZER, tokenizer)
+            content = json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n"
+            write_file(writing / MANIFEST, content.encode())
+            self._publish(writing, folder)
+
+        if self._asynchronous:
+            self._saving = start_saving(tensors, writing, self._group, before, after)
+        else:
+            with _way_out():
+                save_tensors(tensors, writing, self._group, before, after)
         return folder
 
-    def latest(self) -> Path | None:
-        """Returns the folder of the newest checkpoint, or None before the first."""
-        if not (self.directory / LATEST).exists():
-            return None
-        return find_checkpoint(self.directory)
+    def wait(self) -> None:
+        """Returns when nothing is being saved any more; must be called before the process ends.
+
+        Raises:
+          UserError: the last checkpoint cannot be written.
+        """
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            with _way_out():
+                saving.wait()
+
+    def latest(self) -> Place | None:
+        """Returns the folder of the newest checkpoint, or None before the first.
+
+        Raises:
+          UserError: what `latest` names is not there.
+        """
+
+        def find() -> Place | None:
+            if not (self.directory / LATEST).exists():
+                return None
+            return find_checkpoint(self.directory)
+
+        [answer, *_] = self._agree(find if self._is_first() else lambda: None)
+        return answer
+
+    def restore(self, engine: Engine, checkpoint: Place) -> None:
+        """Puts weights, moments and random state back as they were when a checkpoint was saved.
+
+        The layout may be another one. A rank for which the checkpoint has no random state, since
+        there were fewer ranks or another kind of device, keeps its own.
+
+        Raises:
+          UserError: the checkpoint is damaged or of another model, as seen by any rank.
+        """
+
+        def load() -> None:
+            generator = random_state(engine.device)
+            if not generator.keys() <= stored_shapes(checkpoint).keys():
+                generator = {}
+            load_tensors(engine.state() | generator, checkpoint)
+            for state in generator.values():
+                _set_random_state(engine.device, state)
+
+        self._agree(load)
+        engine.restored()
+
+    def _publish(self, writing: Place, folder: Place) -> None:
+        """Makes a checkpoint that is whole the latest."""
+        if isinstance(writing, Path) and isinstance(folder, Path):
+            if folder.exists():
+                # It never became the latest: the process ended before it could.
+                _remove(folder)
+            writing.rename(folder)
+        write_file(self.directory / LATEST, f"{folder.name}\n".encode())
+        # Later ones, if somebody wrote an earlier name into `latest`, are not ours to remove.
+        steps = [old for old in self._folders(_STEP) if old.name <= folder.name]
+        for old in steps[: -self._keep]:
+            _remove(old)
 
     def _clear_partial(self) -> None:
-        """Removes what was cut off while it was written, or is to be removed."""
-        for partial in self.directory.glob(f"step-????????{_PARTIAL}"):
-            shutil.rmtree(partial)
+        """Removes what was cut off while it was written or removed."""
+        for partial in self._folders(_PARTIAL_STEP):
+            remove_folder(partial)
+
+    def _folders(self, pattern: re.Pattern[str]) -> list[Place]:
+        found = [child for child in children(self.directory) if pattern.fullmatch(child.name)]
+        return sorted(found, key=lambda child: child.name)
+
+    def _is_first(self) -> bool:
+        return self._group is None or dist.get_rank() == 0
+
+    def _agree(self, act: Callable[[], Answer]) -> list[Answer]:
+        """Returns what an act returns on each rank; raises on all what it raises on the first."""
+        if self._group is None:
+            return [act()]
+        result: tuple[Answer | None, UserError | None]
+        try:
+            result = (act(), None)
+        except UserError as error:
+            result = (None, error)
+        results: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(results, result, group=self._group)
+        for _, failure in results:
+            if failure is not None:
+                raise failure
+        return [answer for answer, _ in results]
 
 
-def find_checkpoint(path: Path) -> Path:
+@contextmanager
+def _way_out() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError(
+            f"{error}. The checkpoint before it is still the latest: make room, and the same "
+            "command goes on from there"
+        ) from error
+
+
+def _remove(checkpoint: Location) -> None:
+    """Removes a checkpoint; one that is cut off leaves nothing that looks like one."""
+    if isinstance(checkpoint, RemotePath):
+        if (checkpoint / MANIFEST).exists():
+            (checkpoint / MANIFEST).remove()
+        checkpoint.remove()
+    else:
+        checkpoint = checkpoint.rename(checkpoint.with_suffix(_PARTIAL))
+        remove_folder(checkpoint)
+
+
+def find_checkpoint(path: Place) -> Place:
     """Returns the folder of one checkpoint.
 
     Args:
@@ -127,7 +268,7 @@ def find_checkpoint(path: Path) -> Path:
     return path / name
 
 
-def read_manifest(checkpoint: Path) -> Manifest:
+def read_manifest(checkpoint: Location) -> Manifest:
     """Returns the manifest of a checkpoint.
 
     Raises:
@@ -185,10 +326,18 @@ def training_tensors(model: nn.Module, optimizer: torch.optim.AdamW) -> dict[str
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
-    """Returns the state of the generator that dropout draws from on a device, by name."""
+    """Returns the state of the generator that dropout draws from on this rank, by name."""
+    name = f"random.{device.type}.{dist.get_rank() if dist.is_initialized() else 0}"
     if device.type == "cuda":
-        return {"random.cuda": torch.cuda.get_rng_state(device)}
-    return {"random.cpu": torch.get_rng_state()}
+        return {name: torch.cuda.get_rng_state(device)}
+    return {name: torch.get_rng_state()}
+
+
+def _set_random_state(device: torch.device, state: Tensor) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)
 
 
 def load_training(
@@ -203,10 +352,8 @@ def load_training(
     if not generator.keys() <= stored_shapes(checkpoint).keys():
         generator = {}
     load_tensors(training_tensors(model, optimizer) | generator, checkpoint)
-    if "random.cuda" in generator:
-        torch.cuda.set_rng_state(generator["random.cuda"], device)
-    if "random.cpu" in generator:
-        torch.set_rng_state(generator["random.cpu"])
+    for state in generator.values():
+        _set_random_state(device, state)
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:

@@ -15,15 +15,18 @@ import io
 import json
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
 from itertools import chain
-from pathlib import Path
 from typing import IO, Any
 
 import torch
+import torch.distributed as dist
 import torch.distributed.checkpoint as distributed_checkpoint
 from torch import Tensor
-from torch.distributed.checkpoint import CheckpointException, FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint import CheckpointException
+from torch.distributed.checkpoint._fsspec_filesystem import FsspecReader, FsspecWriter
 from torch.distributed.checkpoint.filesystem import _StorageInfo
 from torch.distributed.checkpoint.metadata import (
     STORAGE_TYPES,
@@ -34,15 +37,45 @@ from torch.distributed.checkpoint.metadata import (
     TensorProperties,
     TensorStorageMetadata,
 )
+from torch.distributed.checkpoint.planner import SavePlan
 from torch.distributed.checkpoint.storage import WriteResult
 
 from pangu_settings import UserError
+from training.locations import Location, RemotePath, write_file
 
 INDEX_NAME = "tensors.json"
 
 
-class _Writer(FileSystemWriter):
-    """Writes the index as JSON."""
+def _nothing() -> None: ...
+
+
+class _Writer(FsspecWriter):
+    """Writes the index as JSON, and calls `before` and `after` on rank 0.
+
+    The library calls the methods here in this order: all ranks plan what they write, rank 0 joins
+    the plans, all write, and when all have written, rank 0 finishes. An error in any of them is
+    an error on all ranks.
+    """
+
+    def __init__(
+        self, folder: Location, before: Callable[[], None], after: Callable[[], None]
+    ) -> None:
+        # Only files on a local disk can be flushed one by one.
+        super().__init__(str(folder), sync_files=not isinstance(folder, RemotePath))
+        self._folder = folder
+        self._before = before
+        self._after = after
+
+    def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
+        # The base class makes the folder on every rank. Where ranks do not share a disk, that
+        # would leave each with a part of the checkpoint.
+        return plan
+
+    def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
+        self._before()
+        self.fs.mkdir(self.path)
+        prepared: list[SavePlan] = super().prepare_global_plan(plans)
+        return prepared
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
         tensors: dict[str, Any] = {}
@@ -70,17 +103,18 @@ class _Writer(FileSystemWriter):
                 }
             )
         text = json.dumps(tensors, indent=1, sort_keys=True) + "\n"
-        Path(self.path, INDEX_NAME).write_text(text, encoding="utf-8")
+        write_file(self._folder / INDEX_NAME, text.encode())
+        self._after()
 
 
-class _Reader(FileSystemReader):
+class _Reader(FsspecReader):
     """Finds tensors by the index that _Writer wrote, and checks them before they are read.
 
     Tensors are read with `weights_only`; each is a zip file, whose checksum torch ignores.
     """
 
-    def __init__(self, folder: Path, index: Mapping[str, Any]) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Location, index: Mapping[str, Any]) -> None:
+        super().__init__(str(folder))
         self._index = index
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
@@ -111,22 +145,75 @@ class _Reader(FileSystemReader):
         return part
 
 
-def save_tensors(tensors: Mapping[str, Tensor], folder: Path) -> None:
+class Saving:
+    """Tensors on their way into a folder."""
+
+    def __init__(self, folder: Location, future: Future[Metadata]) -> None:
+        self._folder = folder
+        self._future = future
+
+    def wait(self) -> None:
+        """Returns when everything is written.
+
+        Raises:
+          UserError: the folder cannot be written.
+        """
+        with _plain_errors(f"{self._folder}: cannot be written"):
+            self._future.result()
+
+
+def save_tensors(
+    tensors: Mapping[str, Tensor],
+    folder: Location,
+    group: dist.ProcessGroup | None = None,
+    before: Callable[[], None] = _nothing,
+    after: Callable[[], None] = _nothing,
+) -> None:
     """Writes tensors into a new folder, flushed to the disk.
 
+    Args:
+      tensors: of this rank. A DTensor is written by all ranks together; of tensors that several
+        ranks have under one name, one is written.
+      folder: new; the same on all ranks.
+      group: of all ranks, each of which must call this; None for this process alone.
+      before: called on rank 0 before the folder is made.
+      after: called on rank 0 when all ranks have written all.
+
     Raises:
-      UserError: the folder cannot be written.
+      UserError: a rank cannot write. All ranks raise it.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-            distributed_checkpoint.save(dict(tensors), storage_writer=_Writer(folder), no_dist=True)
-    except CheckpointException as failure:
-        [(cause, _), *_] = failure.failures.values()
-        raise UserError(f"{folder}: cannot be written: {cause}") from failure
+    with _plain_errors(f"{folder}: cannot be written"):
+        distributed_checkpoint.save(
+            dict(tensors),
+            storage_writer=_Writer(folder, before, after),
+            process_group=group,
+            no_dist=group is None,
+        )
 
 
-def stored_shapes(folder: Path) -> dict[str, torch.Size]:
+def start_saving(
+    tensors: Mapping[str, Tensor],
+    folder: Location,
+    group: dist.ProcessGroup | None = None,
+    before: Callable[[], None] = _nothing,
+    after: Callable[[], None] = _nothing,
+) -> Saving:
+    """Does the work of `save_tensors` in a thread, on a copy of the tensors in host memory.
+
+    Until `wait` has returned, the group must not be used for anything else. It must be able to
+    reduce tensors in host memory.
+    """
+    future = distributed_checkpoint.async_save(
+        dict(tensors),
+        storage_writer=_Writer(folder, before, after),
+        process_group=group,
+        no_dist=group is None,
+    )
+    assert isinstance(future, Future)
+    return Saving(folder, future)
+
+
+def stored_shapes(folder: Location) -> dict[str, torch.Size]:
     """Returns the name and the shape of each tensor in a folder.
 
     Raises:
@@ -135,8 +222,11 @@ def stored_shapes(folder: Path) -> dict[str, torch.Size]:
     return {name: torch.Size(entry["shape"]) for name, entry in _read_index(folder).items()}
 
 
-def load_tensors(tensors: Mapping[str, Tensor], folder: Path) -> None:
+def load_tensors(tensors: Mapping[str, Tensor], folder: Location) -> None:
     """Overwrites tensors with the values that are stored under their names.
+
+    Each rank reads what its tensors need, a piece of a DTensor wherever it was written, and waits
+    for no other.
 
     Raises:
       UserError: a file is missing or damaged, or holds no tensor of that name and shape.
@@ -151,16 +241,25 @@ def load_tensors(tensors: Mapping[str, Tensor], folder: Path) -> None:
                 f"{list(tensor.shape)}; it belongs to another model"
             )
     reader = _Reader(folder, _read_index(folder))
+    with _plain_errors(f"{folder}: a tensor file is missing or damaged"):
+        distributed_checkpoint.load(dict(tensors), storage_reader=reader, no_dist=True)
+
+
+@contextmanager
+def _plain_errors(what: str) -> Iterator[None]:
+    """Turns the library's exception, a traceback of each rank, into the first of its causes."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-            distributed_checkpoint.load(dict(tensors), storage_reader=reader, no_dist=True)
+            yield
     except CheckpointException as failure:
-        [(cause, _), *_] = failure.failures.values()
-        raise UserError(f"{folder}: a tensor file is missing or damaged: {cause}") from failure
+        ranks = sorted(failure.failures)
+        cause, _ = failure.failures[ranks[0]]
+        where = "" if ranks == [0] else f"rank {', '.join(map(str, ranks))}: "
+        raise UserError(f"{what}: {where}{cause or repr(cause)}") from failure
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
+def _read_index(folder: Location) -> dict[str, Any]:
     try:
         index: dict[str, Any] = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import training.checkpoint
+import training.tensor_files
 from pangu_settings import UserError
 from training import TrainingSettings
 from training.checkpoint import Checkpoints, Manifest, find_checkpoint, read_manifest
@@ -38,8 +39,8 @@ class Killed(BaseException):
     ("owner", "name"),
     [
         (training.checkpoint, "save_tensors"),
-        (Path, "write_bytes"),
-        (Path, "write_text"),
+        (training.tensor_files, "write_file"),
+        (training.checkpoint, "write_file"),
         (Path, "rename"),
         (Path, "replace"),
     ],
@@ -134,7 +135,7 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     def fill(*args: object, **kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", fill)
+    monkeypatch.setattr(training.tensor_files, "write_file", fill)
     with pytest.raises(UserError, match=r"cannot be written: .*No space left on device"):
         save_tensors({"a": torch.ones(2)}, tmp_path / "folder")
 

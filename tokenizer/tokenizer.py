@@ -142,6 +142,24 @@ class Tokenizer:
         """The pieces of the vocabulary behind ids."""
         return [self._processor.id_to_piece(int(number)) for number in ids]
 
+    @cached_property
+    def byte_lengths(self) -> np.ndarray:
+        """[vocabulary] int64: how many UTF-8 bytes of text each id stands for.
+
+        A newline, a space and a piece that is one byte count 1, other special pieces and the
+        unknown piece, which stand for no text of a known length, 0. Losses of models with
+        different vocabularies can be compared per byte.
+        """
+        lengths = np.zeros(self.vocabulary_size, np.int64)
+        lengths[[NEWLINE_ID, SPACE_ID]] = 1
+        for number in range(len(SPECIAL_PIECES), self.vocabulary_size):
+            if self._processor.is_byte(number):
+                lengths[number] = 1
+            elif not (self._processor.is_control(number) or self._processor.is_unknown(number)):
+                piece = self._processor.id_to_piece(number).replace(_WORD_START, "")
+                lengths[number] = len(piece.encode())
+        return lengths
+
     def _encode_plain(self, text: str) -> np.ndarray:
         return self._processor.encode_as_numpy(mark_spaces(text))
 

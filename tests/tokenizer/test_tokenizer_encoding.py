@@ -50,6 +50,15 @@ def test_decode_gives_back_every_text(tokenizer: Tokenizer, text: str) -> None:
 
 
 @given(text=DIFFICULT | SPELLED)
+def test_byte_lengths_add_up_to_the_bytes_of_a_text(tokenizer: Tokenizer, text: str) -> None:
+    assert tokenizer.byte_lengths[tokenizer.encode(text)].sum() == len(text.encode())
+
+
+def test_ids_that_stand_for_no_text_have_no_bytes(tokenizer: Tokenizer) -> None:
+    assert tokenizer.byte_lengths[[tokenizer.separator, tokenizer.pad]].tolist() == [0, 0]
+
+
+@given(text=DIFFICULT | SPELLED)
 def test_text_never_encodes_to_a_named_special_piece(
     tokenizer: Tokenizer, words_tokenizer: Tokenizer, text: str
 ) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pangu_settings import UserError
 from tokenizer import ShardSet, TokenizerFacts, write_index, write_shards
-from training.data import Corpus, Samples, make_batch
+from training.data import Corpus, Samples, ValidationSamples, make_batch
+from training.prefetch import BatchReader
 from training.sample_order import Mixture, permute
 
 FACTS = TokenizerFacts(sha256="0" * 64, vocabulary_size=1000, separator=9, pad=6)
@@ -148,3 +149,87 @@ def test_ids_outside_the_vocabulary_are_refused(tmp_path: Path) -> None:
     samples = Samples(Corpus(tmp_path, 1000), sequence_length=9, seed=0)
     with pytest.raises(UserError, match="the id 5000 is outside the vocabulary of 1000"):
         samples.batch(0, 2)
+
+
+def held_out_corpus(folder: Path, document: int) -> Corpus:
+    """A source of 1,000 ids in documents of a length, no id twice but the separator."""
+    ids = np.arange(10, 10 + 1000, dtype=np.int32)
+    documents = [ids[start : start + document - 1] for start in range(0, 1000, document)]
+    facts = TokenizerFacts(sha256="0" * 64, vocabulary_size=2000, separator=9, pad=6)
+    shards = write_shards(folder, "one", documents, facts, max_tokens=300)
+    write_index(folder, facts, {"one": shards}, {"one": 1.0})
+    return Corpus(folder, 2000)
+
+
+@given(document=st.integers(2, 400), most=st.integers(1, 20))
+def test_no_document_is_in_both_training_and_validation(
+    tmp_path_factory: pytest.TempPathFactory, document: int, most: int
+) -> None:
+    corpus = held_out_corpus(tmp_path_factory.mktemp("shards"), document)
+    validation = ValidationSamples(corpus, 9, most)
+    samples = Samples(corpus, 9, 0, validation.held_out)
+    ids = len(corpus.texts["one"])
+    chunks = ids // 10 - validation.held_out["one"]
+    trained = np.concatenate([samples.chunk(number) for number in range(chunks)])
+    count = validation.counts["one"]
+    batch = validation.batch("one", 0, count)
+    validated = np.concatenate((batch.ids.numpy().ravel(), batch.labels.numpy().ravel()))
+    assert 1 <= count <= min(most, ids // 10 // 10)
+    overlap = np.intersect1d(trained, validated)
+    assert set(overlap.tolist()) <= {9}
+    # A document of more ids than are held out may be cut in two; a shorter one never is.
+    if document + 10 <= 10 * validation.held_out["one"]:
+        of_trained = {(each - 10) // document for each in trained.tolist() if each != 9}
+        of_validated = {(each - 10) // document for each in validated.tolist() if each != 9}
+        assert not of_trained & of_validated
+
+
+def test_validation_samples_that_do_not_exist_are_padding(tmp_path: Path) -> None:
+    validation = ValidationSamples(held_out_corpus(tmp_path, 20), 9, 3)
+    count = validation.counts["one"]
+    batch = validation.batch("one", count - 1, 3)
+    assert batch.weights.sum(dim=1).tolist() == [9.0, 0.0, 0.0]
+
+
+def test_a_source_too_small_to_hold_out_from_is_trained_on_whole(tmp_path: Path) -> None:
+    write_sources(tmp_path, {"large": 500, "small": 90}, {"large": 1.0, "small": 1.0})
+    validation = ValidationSamples(Corpus(tmp_path, 1000), 9, 4)
+    assert validation.held_out == {"large": 4}
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_ranks_together_read_the_samples_of_one(tmp_path: Path, ranks: int) -> None:
+    samples = Samples(held_out_corpus(tmp_path, 50), sequence_length=9, seed=1)
+    for consumed in (0, 8, 16, 400):
+        parts = []
+        for rank in range(ranks):
+            with BatchReader(samples, 8, rank, ranks, pin_memory=False) as reader:
+                parts.append(reader.get(consumed).ids)
+        assert np.array_equal(np.concatenate(parts), samples.batch(consumed, 8).ids)
+
+
+def test_a_reader_follows_jumps_and_passes_errors_on(tmp_path: Path) -> None:
+    samples = Samples(held_out_corpus(tmp_path, 50), sequence_length=9, seed=1)
+    with BatchReader(samples, 4, 0, 1, pin_memory=False) as reader:
+        for consumed in (0, 4, 100, 104, 0):
+            assert np.array_equal(reader.get(consumed).ids, samples.batch(consumed, 4).ids)
+    narrow = Samples(Corpus(tmp_path, 2000), sequence_length=9, seed=1)
+    narrow.corpus._vocabulary = 20
+    with (
+        BatchReader(narrow, 50, 0, 1, pin_memory=False) as reader,
+        pytest.raises(UserError, match="outside the vocabulary of 20"),
+    ):
+        reader.get(0)
+
+
+def test_changed_ids_are_found_by_the_part_that_reads_them(tmp_path: Path) -> None:
+    corpus = held_out_corpus(tmp_path, 50)
+    assert len(corpus.shards.shards) == 4
+    changed = tmp_path / "one-00001.bin"
+    content = bytearray(changed.read_bytes())
+    content[20] ^= 1
+    changed.write_bytes(content)
+    corpus = Corpus(tmp_path, 2000)
+    corpus.verify(0, 2)
+    with pytest.raises(UserError, match=r"one-00001\.bin: was changed"):
+        corpus.verify(1, 2)

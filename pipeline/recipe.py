@@ -65,9 +65,14 @@ class Source(Settings):
 
 
 class Shards(Settings):
-    """Size of the pretraining shards."""
+    """Size of the pretraining shards, and documents that they hold more than once."""
 
     max_tokens: int = Field(DEFAULT_MAX_TOKENS, ge=1, description="most tokens in one .bin file")
+    repeat_clusters: dict[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1, le=100)]] = Field(
+        default_factory=dict,
+        description="documents in a cluster of duplicates, at least -> how often the one that "
+        "stays is written; the largest size that is reached decides; once where none is",
+    )
 
 
 class Pretrain(Settings):

@@ -68,7 +68,10 @@ class TokenizerFacts(Settings):
 
 
 class ShardFacts(Settings):
-    """What identifies one shard: counts, and size and sha256 of both files."""
+    """What identifies one shard: counts, and size and sha256 of both files.
+
+    `repeated`: its documents are written more than once among such shards of their source.
+    """
 
     # The name becomes a file name: no folders, nothing hidden.
     name: str = Field(pattern=r"^[^./\\\x00][^/\\\x00]*$")
@@ -76,6 +79,8 @@ class ShardFacts(Settings):
     tokens: int = Field(ge=1)
     bin: FileFacts
     idx: FileFacts
+    # Left out where false, so that shards without repetitions are indexed as they always were.
+    repeated: bool = Field(False, exclude_if=lambda repeated: not repeated)
 
 
 class IndexedShard(ShardFacts):
@@ -84,12 +89,22 @@ class IndexedShard(ShardFacts):
     source: str
 
 
+class Repetitions(Settings):
+    """Documents and ids that shards hold beside the first copy of each document."""
+
+    documents: int = Field(0, ge=0)
+    tokens: int = Field(0, ge=0)
+
+
 class SourceFacts(Settings):
-    """One source of the mixture: its sampling weight and what its shards hold."""
+    """One source of the mixture: its sampling weight and what its shards hold, copies included."""
 
     weight: float = Field(ge=0, allow_inf_nan=False)
     documents: int = Field(ge=0)
     tokens: int = Field(ge=0)
+    repetitions: Repetitions = Field(
+        Repetitions(), exclude_if=lambda repetitions: not repetitions.documents
+    )
 
 
 class ShardIndex(Settings):
@@ -266,6 +281,7 @@ def write_index(
     tokenizer: TokenizerFacts,
     shards: Mapping[str, Sequence[ShardFacts]],
     weights: Mapping[str, float],
+    repetitions: Mapping[str, Repetitions] | None = None,
 ) -> ShardIndex:
     """Writes `index.json`, which makes a folder of shards complete; returns its content.
 
@@ -274,6 +290,7 @@ def write_index(
       tokenizer: facts of the vocabulary that made the ids.
       shards: source name -> its shards, in the order in which they are to be read.
       weights: source name -> sampling weight, for the same sources.
+      repetitions: source name -> how much of its shards are copies; none where it is missing.
 
     Raises:
       ValueError: the sources of shards and weights differ, or two shards have one name.
@@ -292,6 +309,7 @@ def write_index(
             weight=weights[source],
             documents=sum(facts.documents for facts in shards[source]),
             tokens=sum(facts.tokens for facts in shards[source]),
+            repetitions=(repetitions or {}).get(source, Repetitions()),
         )
         for source in sorted(shards)
     }

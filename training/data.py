@@ -11,7 +11,8 @@ consumed. Three steps lead from i to the ids:
    source's documents, joined and cut without overlap. What remains behind the last whole chunk
    of a source is never seen.
 
-The end of each source can be held out for validation; no document is then in both.
+The end of each source can be held out for validation; no document is then in both, nor is a copy
+of one: documents that are written several times come first, and none of them is held out.
 
 Positions and attention restart after each separator, and nothing is learned where the input is
 padding (released PanGu-α training code).
@@ -140,9 +141,15 @@ class Corpus:
             raise UserError(f"{directory}: no source has a weight above 0; nothing to train on")
         # As plain arrays: slicing a memmap object costs several times as much.
         pieces: dict[str, list[np.ndarray]] = {name: [] for name in self.weights}
+        self.ids_seen_once = dict.fromkeys(self.weights, 0)
+        """Of each source, how many ids at its end belong to documents that have no copy."""
         for shard in self.shards.shards:
             if shard.source in pieces:
                 pieces[shard.source].append(np.asarray(shard.tokens))
+                if shard.facts.repeated:
+                    self.ids_seen_once[shard.source] = 0
+                else:
+                    self.ids_seen_once[shard.source] += len(shard.tokens)
         self.texts = {name: SourceText(parts) for name, parts in pieces.items()}
 
     def verify(self, part: int, parts: int) -> None:
@@ -246,7 +253,9 @@ class ValidationSamples:
         self.counts: dict[str, int] = {}
         """Samples of each source; sources that are too small to hold any out are missing."""
         for name, text in corpus.texts.items():
-            chunks = min(most, len(text) // self._chunk // LARGEST_HELD_OUT_PART)
+            # A document that is written again further in front would be learned by heart.
+            seen_once = corpus.ids_seen_once[name] // self._chunk
+            chunks = min(most, len(text) // self._chunk // LARGEST_HELD_OUT_PART, seen_once)
             if chunks == 0:
                 continue
             self.held_out[name] = chunks

@@ -77,6 +77,7 @@ def plan(recipe: Path, run_path: str | None, overrides: tuple[str, ...]) -> None
     from filters.line_duplicates import explain as explain_lines
     from filters.rules import explain_rule
     from pipeline.recipe import load_recipe
+    from pipeline.repetition import explain_table
     from pipeline.run import make_plan
     from pipeline.run_directory import RunDirectory
 
@@ -96,6 +97,8 @@ def plan(recipe: Path, run_path: str | None, overrides: tuple[str, ...]) -> None
         click.echo(f"  {line}")
     for line in explain_decontamination(loaded.decontaminate):
         click.echo(f"  {line}")
+    if loaded.shards.repeat_clusters:
+        click.echo(f"  write again by cluster: {explain_table(loaded.shards.repeat_clusters)}")
     click.echo()
     for stage in planned.stages:
         click.echo(f"  {stage.stage.name:<17} {stage.state:<9} {stage.reason}")

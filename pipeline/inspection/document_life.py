@@ -17,6 +17,7 @@ from pipeline.documents import ORIGIN
 from pipeline.inspection.cluster_view import compared_with, describe_cluster, differences
 from pipeline.inspection.leak_view import describe_leaks
 from pipeline.recipe import recipe_of_run
+from pipeline.repetition import times_written
 from pipeline.run_directory import CURRENT, RunDirectory
 from pipeline.tables import read_rows, read_table, table_path
 
@@ -206,14 +207,20 @@ def _placement(run: RunDirectory, place: Place, position: int) -> Iterator[str]:
     shards = storage.read_json_or_none(run.join("shards", "index.json"))
     if shards is None:
         return
-    first = 0
+    sizes = read_table(run.join("corpus", f"{place.part}.parquet"), ["cluster_size"])
+    table = recipe_of_run(run.path).shards.repeat_clusters
+    times = times_written(np.asarray(sizes.column("cluster_size")), table)
+    is_repeated = times > 1
+    again = f", written {times[position]} times" if is_repeated[position] else ""
+    left = int((is_repeated[:position] == is_repeated[position]).sum())
     for shard in shards["shards"]:
-        if shard["name"].rpartition("-")[0] != place.part:
+        stem = f"{place.part}.repeated" if is_repeated[position] else place.part
+        if shard["name"].rpartition("-")[0] != stem:
             continue
-        if position < first + shard["documents"]:
-            yield f"shards       shards/{shard['name']}.bin, document {position - first}"
+        if left < shard["documents"]:
+            yield f"shards       shards/{shard['name']}.bin, document {left}{again}"
             return
-        first += shard["documents"]
+        left -= shard["documents"]
 
 
 def _row(path: str, row: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from filters.duplicates import OLDER
 from filters.duplicates import explain as explain_duplicates
 from filters.line_duplicates import explain as explain_lines
 from pipeline.recipe import Recipe, Source
+from pipeline.repetition import explain_repetitions
 from pipeline.report.content import ReportInput, shorten
 from pipeline.report.render import condition, mixture_rows, plain_facts
 
@@ -95,7 +96,8 @@ def _sources(run: ReportInput) -> str:
             ]
         )
     heads = ["source", "files", "read", "documents", "tokens", "weight", "drawn", "epochs"]
-    return _table(heads, rows)
+    copies = explain_repetitions(run.shards["sources"])
+    return _table(heads, rows) + (f"\n\n{copies}" if copies else "")
 
 
 def _paths(source: Source) -> str:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from filters.rules import Rule, limit_shown
 from pipeline.ledger import OUTCOMES, Books, Count
+from pipeline.repetition import explain_repetitions
 from pipeline.report.content import (
     SCORE_QUANTILES,
     ClassifierSummary,
@@ -134,6 +135,7 @@ def render_report(run: ReportInput) -> str:
         classifiers=[_classifier(run, summary) for summary in run.classifiers],
         quantiles=SCORE_QUANTILES,
         mixture=mixture_rows(run),
+        copies=explain_repetitions(run.shards["sources"]),
         tokenizer=plain_facts(run.tokenizer),
     )
 

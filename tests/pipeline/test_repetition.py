@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import FinishedRun, digest_of_results, run_recipe
 
 import pangu
 from pangu_settings import SettingsError
 from pipeline.recipe import load_recipe
 from pipeline.repetition import explain_table, times_written
+from runs import FinishedRun, digest_of_results, run_recipe
 from tokenizer.shard_set import ShardSet
 from tokenizer.tokenizer import Tokenizer
 

@@ -83,7 +83,7 @@ class Checkpoints(Generic[Place]):
           asynchronous: `save` returns when the tensors are copied to host memory, and they are
             written while training goes on.
         """
-        self.directory = directory
+        self.directory: Place = directory
         self._keep = keep
         self._asynchronous = asynchronous
         self._saving: Saving | None = None
@@ -145,9 +145,12 @@ class Checkpoints(Generic[Place]):
     def latest(self) -> Place | None:
         """Returns the folder of the newest checkpoint, or None before the first.
 
+        Waits for one that is being saved.
+
         Raises:
-          UserError: what `latest` names is not there.
+          UserError: what `latest` names is not there, or it could not be saved.
         """
+        self.wait()
 
         def find() -> Place | None:
             if not (self.directory / LATEST).exists():
@@ -167,6 +170,8 @@ class Checkpoints(Generic[Place]):
           UserError: the checkpoint is damaged or of another model, as seen by any rank.
         """
 
+        self.wait()
+
         def load() -> None:
             generator = random_state(engine.device)
             if not generator.keys() <= stored_shapes(checkpoint).keys():
@@ -183,7 +188,7 @@ class Checkpoints(Generic[Place]):
         if isinstance(writing, Path) and isinstance(folder, Path):
             if folder.exists():
                 # It never became the latest: the process ended before it could.
-                _remove(folder)
+                remove_folder(folder)
             writing.rename(folder)
         write_file(self.directory / LATEST, f"{folder.name}\n".encode())
         # Later ones, if somebody wrote an earlier name into `latest`, are not ours to remove.

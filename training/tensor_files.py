@@ -37,13 +37,17 @@ from torch.distributed.checkpoint.metadata import (
     TensorProperties,
     TensorStorageMetadata,
 )
-from torch.distributed.checkpoint.planner import SavePlan
+from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
 from torch.distributed.checkpoint.storage import WriteResult
+from torch.futures import Future as WriteFuture
 
 from pangu_settings import UserError
 from training.locations import Location, RemotePath, write_file
 
 INDEX_NAME = "tensors.json"
+
+# One process is nothing to warn of. (For all threads, since a thread may save.)
+warnings.filterwarnings("ignore", message="torch.distributed is (disabled|unavailable)")
 
 
 def _nothing() -> None: ...
@@ -76,6 +80,16 @@ class _Writer(FsspecWriter):
         self.fs.mkdir(self.path)
         prepared: list[SavePlan] = super().prepare_global_plan(plans)
         return prepared
+
+    def write_data(self, plan: SavePlan, planner: SavePlanner) -> WriteFuture[list[WriteResult]]:
+        try:
+            return super().write_data(plan, planner)
+        except RuntimeError as error:
+            # When a write fails, torch.save complains about the place it is at in the file.
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, OSError):
+                cause = cause.__context__
+            raise cause or error from None
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
         tensors: dict[str, Any] = {}
@@ -249,9 +263,7 @@ def load_tensors(tensors: Mapping[str, Tensor], folder: Location) -> None:
 def _plain_errors(what: str) -> Iterator[None]:
     """Turns the library's exception, a traceback of each rank, into the first of its causes."""
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-            yield
+        yield
     except CheckpointException as failure:
         ranks = sorted(failure.failures)
         cause, _ = failure.failures[ranks[0]]

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import fsspec
 import pytest
 import torch
 
@@ -12,6 +19,7 @@ import training.tensor_files
 from pangu_settings import UserError
 from training import TrainingSettings
 from training.checkpoint import Checkpoints, Manifest, find_checkpoint, read_manifest
+from training.locations import RemotePath
 from training.tensor_files import load_tensors, save_tensors, stored_shapes
 
 
@@ -31,43 +39,196 @@ def value_of_latest(directory: Path) -> float:
     return float(tensors["model.a"][0])
 
 
-class Killed(BaseException):
-    """Stands for kill -9: nothing in the code may catch it or clean up after it."""
+def outcome_of_child(act: Callable[[], None]) -> tuple[int, str]:
+    """How a forked process ends that does this: its wait status, and what error it had."""
+    reads, writes = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+        except UserError as error:
+            os.write(writes, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writes)
+    with os.fdopen(reads, "rb") as messages:
+        message = messages.read().decode()
+    return os.waitpid(child, 0)[1], message
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize(
-    ("owner", "name"),
+    ("owner", "name", "call"),
     [
-        (training.checkpoint, "save_tensors"),
-        (training.tensor_files, "write_file"),
-        (training.checkpoint, "write_file"),
-        (Path, "rename"),
-        (Path, "replace"),
+        # In the order in which a save comes by.
+        (training.tensor_files._Writer, "prepare_global_plan", 1),
+        (training.tensor_files._Writer, "write_data", 1),
+        (training.tensor_files, "write_file", 1),
+        (training.checkpoint, "write_file", 1),
+        (training.checkpoint, "write_file", 2),
+        (Path, "rename", 1),
+        (training.checkpoint, "write_file", 3),
     ],
 )
-def test_a_save_that_is_cut_off_leaves_the_checkpoint_before_it(
+def test_a_process_that_is_killed_while_saving_leaves_the_checkpoint_before(
     tiny_settings: TrainingSettings,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     owner: Any,
     name: str,
+    call: int,
+    asynchronous: bool,
 ) -> None:
-    store = Checkpoints(tmp_path / "store", keep=1)
+    store = Checkpoints(tmp_path / "store", keep=1, asynchronous=asynchronous)
     store.save(manifest(tiny_settings, 1), {"model.a": torch.ones(3)}, b"vocabulary")
+    store.wait()
+    calls = itertools.count(1)
+    original = getattr(owner, name)
 
-    def die(*args: object, **kwargs: object) -> None:
-        raise Killed
+    def die(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **named)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, die)
-        # torch.distributed.checkpoint puts whatever happens inside it into its own exception.
-        with pytest.raises((Killed, UserError)):
+    def save_and_die() -> None:
+        with mock.patch.object(owner, name, die):
             store.save(manifest(tiny_settings, 2), {"model.a": torch.ones(3) * 2}, b"vocabulary")
+            store.wait()
+
+    status, _ = outcome_of_child(save_and_die)
+    assert os.WIFSIGNALED(status)
+    assert os.WTERMSIG(status) == signal.SIGKILL
     assert read_manifest(find_checkpoint(tmp_path / "store")).step == 1
     assert value_of_latest(tmp_path / "store") == 1.0
     store.save(manifest(tiny_settings, 2), {"model.a": torch.ones(3) * 3}, b"vocabulary")
+    store.wait()
     assert value_of_latest(tmp_path / "store") == 3.0
     assert {path.name for path in (tmp_path / "store").iterdir()} == {"latest", "step-00000002"}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_where_the_system_refuses_more_bytes_the_checkpoint_before_stays(
+    tiny_settings: TrainingSettings, tmp_path: Path, asynchronous: bool
+) -> None:
+    store = Checkpoints(tmp_path / "store", keep=1, asynchronous=asynchronous)
+    store.save(manifest(tiny_settings, 1), {"model.a": torch.ones(3)}, b"vocabulary")
+    store.wait()
+
+    def save_with_limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+        store.save(manifest(tiny_settings, 2), {"model.a": torch.ones(100_000)}, b"vocabulary")
+        store.wait()
+
+    status, message = outcome_of_child(save_with_limit)
+    assert status == 0
+    assert "step-00000002.partial: cannot be written: [Errno 27] File too large" in message
+    assert "still the latest" in message
+    assert value_of_latest(tmp_path / "store") == 1.0
+
+
+def test_one_save_at_a_time(tiny_settings: TrainingSettings, tmp_path: Path) -> None:
+    store = Checkpoints(tmp_path / "store", keep=2, asynchronous=True)
+    weight = torch.zeros(3)
+    for step in range(1, 6):
+        # The tensor is changed at once after each save, which must have a copy of it.
+        weight += 1
+        store.save(manifest(tiny_settings, step), {"model.a": weight}, b"vocabulary")
+    weight += 1
+    assert store.latest() == tmp_path / "store" / "step-00000005"
+    assert value_of_latest(tmp_path / "store") == 5.0
+    names = {path.name for path in (tmp_path / "store").iterdir()}
+    assert names == {"latest", "step-00000004", "step-00000005"}
+
+
+def test_a_save_that_failed_in_a_thread_is_told_by_the_next(
+    tiny_settings: TrainingSettings, tmp_path: Path
+) -> None:
+    store = Checkpoints(tmp_path / "file" / "store", keep=1, asynchronous=True)
+    (tmp_path / "file").write_text("not a folder")
+    store.save(manifest(tiny_settings, 1), {"model.a": torch.ones(3)}, b"vocabulary")
+    with pytest.raises(UserError, match="cannot be written"):
+        store.save(manifest(tiny_settings, 2), {"model.a": torch.ones(3)}, b"vocabulary")
+    store.wait()
+
+
+def test_going_back_by_hand_removes_nothing_that_came_later(
+    tiny_settings: TrainingSettings, tmp_path: Path
+) -> None:
+    store = Checkpoints(tmp_path, keep=3)
+    for step in (100, 200, 300):
+        store.save(manifest(tiny_settings, step), {"model.a": torch.ones(3)}, b"vocabulary")
+    (tmp_path / "latest").write_text("step-00000100\n")
+    store = Checkpoints(tmp_path, keep=1)
+    store.save(manifest(tiny_settings, 150), {"model.a": torch.ones(3)}, b"vocabulary")
+    assert find_checkpoint(tmp_path).name == "step-00000150"
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"latest", "step-00000150", "step-00000200", "step-00000300"}
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Of an empty folder on a filesystem that is not local."""
+    yield "memory://bucket/run/checkpoints"
+    fsspec.filesystem("memory").rm("/bucket", recursive=True)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_an_object_store_has_checkpoints_too(
+    tiny_settings: TrainingSettings, url: str, asynchronous: bool
+) -> None:
+    directory = RemotePath(url)
+    store = Checkpoints(directory, keep=2, asynchronous=asynchronous)
+    assert store.latest() is None
+    with pytest.raises(UserError, match=r"memory://bucket/run/checkpoints: no checkpoint here"):
+        find_checkpoint(directory)
+    for step in range(1, 4):
+        store.save(manifest(tiny_settings, step), {"model.a": torch.ones(3) * step}, b"vocabulary")
+    assert store.latest() == directory / "step-00000003"
+    assert read_manifest(directory / "step-00000003") == manifest(tiny_settings, 3)
+    assert (directory / "step-00000003" / "tokenizer.model").read_bytes() == b"vocabulary"
+    names = {child.name for child in directory.children()}
+    assert names == {"latest", "step-00000002", "step-00000003"}
+    for step in (2, 3):
+        tensor = torch.zeros(3)
+        load_tensors({"model.a": tensor}, directory / f"step-0000000{step}")
+        assert torch.equal(tensor, torch.ones(3) * step)
+
+
+@pytest.mark.parametrize(
+    ("owner", "call"),
+    [(training.tensor_files, 1), *((training.checkpoint, call) for call in (1, 2, 3))],
+)
+def test_on_an_object_store_what_was_cut_off_is_no_checkpoint(
+    tiny_settings: TrainingSettings, url: str, owner: Any, call: int
+) -> None:
+    directory = RemotePath(url)
+    store = Checkpoints(directory, keep=1)
+    store.save(manifest(tiny_settings, 1), {"model.a": torch.ones(3)}, b"vocabulary")
+    calls = itertools.count(1)
+    original = owner.write_file
+
+    def cut_off(*arguments: Any) -> None:
+        if next(calls) >= call:
+            raise OSError("connection lost")
+        original(*arguments)
+
+    with (
+        mock.patch.object(owner, "write_file", cut_off),
+        pytest.raises(UserError, match="cannot be written: connection lost"),
+    ):
+        store.save(manifest(tiny_settings, 2), {"model.a": torch.ones(3) * 2}, b"vocabulary")
+    assert find_checkpoint(directory) == directory / "step-00000001"
+    # What is left of the second is not in the way of another try.
+    store.save(manifest(tiny_settings, 2), {"model.a": torch.ones(3) * 3}, b"vocabulary")
+    tensor = torch.zeros(3)
+    load_tensors({"model.a": tensor}, find_checkpoint(directory))
+    assert torch.equal(tensor, torch.ones(3) * 3)
+    assert {child.name for child in directory.children()} == {"latest", "step-00000002"}
+
+
+def test_a_url_that_nothing_here_can_open_is_named() -> None:
+    with pytest.raises(UserError, match=r"nowhere://bucket/latest: cannot be opened: .*nowhere"):
+        Checkpoints(RemotePath("nowhere://bucket"), keep=1).latest()
 
 
 def test_a_step_folder_is_a_checkpoint_by_itself(

@@ -24,7 +24,7 @@ from benchmarks.text_corpus import Crawl
 
 FILES = 8
 # Of HTML, so that starting up is little beside it; a smaller crawl is taken several times.
-MEGABYTES = 400
+MEGABYTES = 1_600
 ROUNDS = 2
 LAST = "decide"
 # Built-in types whose methods are Python at work, not a library.

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -160,11 +160,18 @@ class Checkpoints(Generic[Place]):
         [answer, *_] = self._agree(find if self._is_first() else lambda: None)
         return answer
 
-    def restore(self, engine: Engine, checkpoint: Place) -> None:
+    def restore(
+        self, engine: Engine, checkpoint: Place, others: Mapping[str, Tensor] | None = None
+    ) -> None:
         """Puts weights, moments and random state back as they were when a checkpoint was saved.
 
         The layout may be another one. A rank for which the checkpoint has no random state, since
         there were fewer ranks or another kind of device, keeps its own.
+
+        Args:
+          engine: of this rank.
+          checkpoint: the same on all ranks.
+          others: further tensors that were saved, to be overwritten as well.
 
         Raises:
           UserError: the checkpoint is damaged or of another model, as seen by any rank.
@@ -176,7 +183,7 @@ class Checkpoints(Generic[Place]):
             generator = random_state(engine.device)
             if not generator.keys() <= stored_shapes(checkpoint).keys():
                 generator = {}
-            load_tensors(engine.state() | generator, checkpoint)
+            load_tensors(engine.state() | generator | dict(others or {}), checkpoint)
             for state in generator.values():
                 _set_random_state(engine.device, state)
 

@@ -88,9 +88,9 @@ def location(path: str | os.PathLike[str]) -> Location:
 
 def children(folder: Place) -> list[Place]:
     """Returns what lies directly in a folder; nothing where it is not there."""
-    if isinstance(folder, RemotePath):
-        return folder.children()
-    return list(folder.iterdir()) if folder.exists() else []
+    if isinstance(folder, Path):
+        return list(folder.iterdir()) if folder.exists() else []
+    return folder.children()
 
 
 def remove_folder(folder: Location) -> None:

@@ -48,7 +48,8 @@ def save_and_go_on(
     checkpoints = Checkpoints(Path(directory), keep=1, asynchronous=asynchronous)
     train(engine, 0, SAVED)
     saved = whole_state(engine)
-    tensors = engine.state() | random_state(CPU)
+    # Something that every rank has, as what a loop remembers.
+    tensors = engine.state() | random_state(CPU) | {"loop.recent": torch.arange(3.0)}
     checkpoints.save(manifest_of(engine.settings, SAVED), tensors, b"vocabulary")
     # While an asynchronous save still writes, the weights change.
     steps = train(engine, SAVED)
@@ -65,7 +66,9 @@ def restore_and_go_on(
     checkpoints = Checkpoints(Path(directory), keep=1)
     latest = checkpoints.latest()
     assert latest is not None
-    checkpoints.restore(engine, latest)
+    recent = torch.zeros(3)
+    checkpoints.restore(engine, latest, {"loop.recent": recent})
+    assert torch.equal(recent, torch.arange(3.0))
     saved = whole_state(engine)
     return saved, train(engine, SAVED), whole_state(engine)
 

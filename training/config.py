@@ -8,12 +8,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PlainSerializer,
+    PlainValidator,
     PositiveFloat,
     PositiveInt,
     model_validator,
@@ -22,6 +24,7 @@ from pydantic import (
 import pangu_settings
 from pangu_settings import Settings
 from training.layout import Layout
+from training.locations import Location, location
 
 # PanGu-α Table 1, and the 350M model of §3.1.3. `layers` counts the query layer. The released
 # 2.6B and 13B normalise before the query layer; the pipelined code of the 200B after it.
@@ -30,6 +33,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     "2.6B": {"layers": 32, "hidden": 2560, "heads": 32, "layer_norm": "before_query"},
     "13B": {"layers": 40, "hidden": 5120, "heads": 40, "layer_norm": "before_query"},
     "200B": {"layers": 64, "hidden": 16384, "heads": 128, "layer_norm": "after_query"},
+}
+
+# PanGu-α Table 5, and for the final learning rates the released code, which for the 200B model
+# ends at a tenth of its rate. Table 5 is silent on 350M and on other shapes.
+PRESET_OPTIMISATION: dict[str, dict[str, Any]] = {
+    "2.6B": {"beta2": 0.999, "learning_rate": 1e-4, "weight_decay": 0.01},
+    "13B": {"beta2": 0.98, "learning_rate": 5e-5, "weight_decay": 0.01},
+    "200B": {
+        "beta2": 0.95,
+        "learning_rate": 2e-5,
+        "final_learning_rate": 2e-6,
+        "weight_decay": 0.1,
+    },
 }
 
 
@@ -91,10 +107,19 @@ class DataSettings(Settings):
     """Input ids of one sample; the model's own sequence length where not given."""
     seed: NonNegativeInt = 0
     """Seed of the order of samples."""
+    held_out: NonNegativeInt = 64
+    """Most samples at the end of each source that are kept for validation; never more than a
+    tenth of the source."""
+    verify: bool = True
+    """Whether all shards are read and compared with their digests before training."""
 
 
 class OptimisationSettings(Settings):
-    """AdamW with warm-up and cosine decay; defaults of the released 2.6B code."""
+    """AdamW with warm-up and cosine decay.
+
+    Of a preset, defaults are those of PanGu-α Table 5; where it is silent, and for other shapes,
+    those of the released code (2.6B).
+    """
 
     steps: PositiveInt
     """Updates of the weights in all, those before a resume included."""
@@ -115,23 +140,51 @@ class OptimisationSettings(Settings):
     """Largest global gradient norm; larger gradients are scaled down to it."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of matrix products; weights, moments, LayerNorm, softmax and loss stay float32."""
+    spike: PositiveFloat | None = 6.0
+    """Steps whose loss or gradient norm is that many standard deviations above the mean of the
+    last 128 are skipped (the rule and its numbers: SkipStepOptimizer of OLMo-core); null skips
+    only those that are not finite."""
+    most_skipped: NonNegativeInt = 10
+    """Steps in a row that may be skipped; one more ends training."""
+
+
+def _location(value: Any) -> Location:
+    if not isinstance(value, Location | str):
+        raise ValueError("must be a folder or a URL")
+    return value if isinstance(value, Location) else location(value)
 
 
 class CheckpointSettings(Settings):
     """Where the state of training is kept."""
 
-    directory: Path = Path("checkpoints")
+    directory: Annotated[Location, PlainValidator(_location), PlainSerializer(str)] = Path(
+        "checkpoints"
+    )
+    """A folder, or the URL of one that fsspec reaches."""
     every: PositiveInt = 1000
     """Steps between two checkpoints; the last step is always saved."""
     keep: PositiveInt = 2
     """Newest checkpoints that are kept."""
+    asynchronous: bool = False
+    """Whether training goes on while a checkpoint is written from a copy in host memory."""
 
 
 class LoggingSettings(Settings):
-    """What is printed; `log.jsonl` in the checkpoint directory always gets every step."""
+    """What is measured and told; `log.jsonl` always gets every step."""
 
+    directory: Path | None = None
+    """Folder of the log; the checkpoint directory where not given."""
     every: PositiveInt = 10
     """Steps between two printed lines where the output is not a terminal."""
+    validate_every: PositiveInt = 1000
+    """Steps between two measurements on the samples that are held out; the last step has one."""
+    tensorboard: bool = False
+    """Whether the numbers also go to the folder `tensorboard` beside the log."""
+    profile: tuple[PositiveInt, ...] = ()
+    """Steps of which a trace is written to the folder `profile` beside the log."""
+    peak_flops: PositiveFloat | None = None
+    """Operations per second that a device can make at most in this precision, for the share that
+    is reached; known for A100, H100 and H200 in bfloat16."""
 
 
 class TrainingSettings(Settings):
@@ -143,6 +196,15 @@ class TrainingSettings(Settings):
     layout: Layout = Layout()
     checkpoint: CheckpointSettings = CheckpointSettings()
     logging: LoggingSettings = LoggingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, content: Any) -> Any:
+        match content:
+            case {"model": {"preset": str(name)}, "optimisation": dict(given)}:
+                filled = PRESET_OPTIMISATION.get(name, {}) | given
+                return {**content, "optimisation": filled}
+        return content
 
     @model_validator(mode="after")
     def _samples_fit_the_model(self) -> TrainingSettings:
@@ -171,10 +233,26 @@ class TrainingSettings(Settings):
             raise ValueError("layout.attention: flex knows no dropout; set model.dropout to 0")
         return self
 
+    @model_validator(mode="after")
+    def _log_is_on_a_disk(self) -> TrainingSettings:
+        if self.logging.directory is None and not isinstance(self.checkpoint.directory, Path):
+            raise ValueError(
+                f"checkpoint.directory is the URL {self.checkpoint.directory}, where a log cannot "
+                "grow line by line; set logging.directory to a folder"
+            )
+        return self
+
     @property
     def sequence_length(self) -> int:
         """Input ids of one sample."""
         return self.data.sequence_length or self.model.sequence_length
+
+    @property
+    def log_directory(self) -> Path:
+        """Folder of the log."""
+        directory = self.logging.directory or self.checkpoint.directory
+        assert isinstance(directory, Path)
+        return directory
 
 
 def load_settings(path: str | Path, overrides: Iterable[str] = ()) -> TrainingSettings:
@@ -195,7 +273,11 @@ def load_settings(path: str | Path, overrides: Iterable[str] = ()) -> TrainingSe
             "tokenizer": folder / settings.data.tokenizer,
         }
     )
-    checkpoint = settings.checkpoint.model_copy(
-        update={"directory": folder / settings.checkpoint.directory}
-    )
-    return settings.model_copy(update={"data": data, "checkpoint": checkpoint})
+    update: dict[str, Settings] = {"data": data}
+    if isinstance(settings.checkpoint.directory, Path):
+        absolute = {"directory": folder / settings.checkpoint.directory}
+        update["checkpoint"] = settings.checkpoint.model_copy(update=absolute)
+    if settings.logging.directory is not None:
+        absolute = {"directory": folder / settings.logging.directory}
+        update["logging"] = settings.logging.model_copy(update=absolute)
+    return settings.model_copy(update=update)

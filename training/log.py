@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from pangu_settings import UserError
+from training.validation import Validation
+
+LOG = "log.jsonl"
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One line of the log."""
+    """One line of the log; numbers are of all ranks together."""
 
     step: int
     loss: float
@@ -24,8 +30,24 @@ class StepRecord:
     tokens: int
     """Input ids read since the beginning of the run."""
     tokens_per_second: float
+    """Of all devices."""
     seconds: float
-    """Time of this step, reading the batch included."""
+    """Time of this step, reading the batch included, saving and validation not."""
+    bits_per_byte: float | None = None
+    """The loss over the text instead of its tokens; None where they stand for no text."""
+    is_skipped: bool = False
+    """Whether the weights were left as they were, because of the loss or the norm."""
+    skipped: int = 0
+    """Steps skipped since the beginning of the run."""
+    tokens_per_second_per_device: float | None = None
+    mfu: float | None = None
+    """Model FLOPs utilisation, 0 to 1, where the peak of the device is known."""
+    data_wait_seconds: float = 0.0
+    """Time that the slowest rank waited for its samples."""
+    peak_memory_bytes: int = 0
+    """Most memory in use so far, on the rank where that was most."""
+    validation: Mapping[str, Validation] = field(default_factory=dict)
+    """Source -> loss on its held-out samples, after this step; empty where not measured."""
 
 
 class TrainingLog:
@@ -74,8 +96,8 @@ def read_log(path: Path) -> list[StepRecord]:
         if not line.endswith("\n"):
             break
         try:
-            records.append(StepRecord(**json.loads(line)))
-        except (ValueError, TypeError):
+            records.append(_record(json.loads(line)))
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise UserError(
                 f"{path}:{number}: not a line of a training log; move the file away to begin "
                 "a new one"
@@ -84,7 +106,26 @@ def read_log(path: Path) -> list[StepRecord]:
 
 
 def _line(record: StepRecord) -> str:
-    return json.dumps(asdict(record)) + "\n"
+    content = asdict(record)
+    for key in _NUMBERS:
+        # JSON has no name for what is not finite.
+        if not math.isfinite(content[key]):
+            content[key] = None
+    if not content["validation"]:
+        del content["validation"]
+    return json.dumps(content) + "\n"
+
+
+def _record(content: dict[str, Any]) -> StepRecord:
+    for key in _NUMBERS:
+        if content[key] is None:
+            content[key] = math.nan
+    sources = content.pop("validation", {})
+    validation = {name: Validation(**numbers) for name, numbers in sources.items()}
+    return StepRecord(**content, validation=validation)
+
+
+_NUMBERS = ("loss", "gradient_norm")
 
 
 class Progress:
@@ -97,7 +138,7 @@ class Progress:
         self._shown = 0
         self._seconds = 0.0
 
-    def show(self, record: StepRecord) -> None:
+    def add(self, record: StepRecord) -> None:
         """Shows a step that was just made."""
         self._shown += 1
         # The first step of a process warms caches up; the others tell how long it will take.
@@ -108,6 +149,21 @@ class Progress:
             print(f"\r{self._text(record)}\x1b[K", end="", flush=True)
         elif record.step % self._every == 0 or record.step == self._steps:
             print(self._text(record), flush=True)
+        if record.is_skipped or record.validation:
+            self.end()
+        if record.is_skipped:
+            print(
+                f"step {record.step}: skipped, loss {record.loss:.4f}, gradient norm "
+                f"{record.gradient_norm:.2f}; {record.skipped:,} skipped in all",
+                flush=True,
+            )
+        for source, found in record.validation.items():
+            byte = "" if found.bits_per_byte is None else f", {found.bits_per_byte:.3f} bits/byte"
+            print(
+                f"step {record.step}: held out of {source}: loss {found.loss:.4f}, "
+                f"perplexity {found.perplexity:,.1f}{byte}",
+                flush=True,
+            )
 
     def end(self) -> None:
         """Ends the moving line, so that something else can be printed."""
@@ -120,6 +176,7 @@ class Progress:
             f"step {record.step}/{self._steps}  loss {record.loss:.4f}  "
             f"learning rate {record.learning_rate:.2e}  gradient norm {record.gradient_norm:.2f}  "
             f"{record.tokens_per_second:,.0f} tokens/s  "
+            f"{'' if record.mfu is None else f'MFU {record.mfu:.1%}  '}"
             f"{_duration((self._steps - record.step) * seconds)} left"
         )
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
 from pangu_settings import UserError
 from training.layout import Layout
+
+Answer = TypeVar("Answer")
 
 # A rank that waits longer than this for another one ends with an error.
 TIMEOUT = timedelta(minutes=30)
@@ -65,3 +68,49 @@ def check_processes(layout: Layout, processes: int) -> None:
         f"torchrun --nproc-per-node={layout.ranks} -m pangu train CONFIG, or set the degrees "
         f"under layout so that their product is {processes}"
     )
+
+
+def this_rank() -> int:
+    """Returns the number of this process in its run; rank 0 speaks for all."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def all_or_none(act: Callable[[], Answer]) -> Answer:
+    """Returns what an act returns on this rank; what it raises on one rank is raised on all.
+
+    Raises:
+      UserError: that of the lowest rank that has one.
+    """
+    if not dist.is_initialized():
+        return act()
+    answer: Answer | None = None
+    failure: UserError | None = None
+    try:
+        answer = act()
+    except UserError as error:
+        failure = error
+    failures: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(failures, failure)
+    for found in failures:
+        if found is not None:
+            raise found
+    return answer  # type: ignore[return-value]
+
+
+def sum_over_ranks(values: Sequence[float], device: torch.device) -> list[float]:
+    """Returns the sums of numbers that each rank has some of."""
+    return _reduce(values, dist.ReduceOp.SUM, device)
+
+
+def largest_of_ranks(values: Sequence[float], device: torch.device) -> list[float]:
+    """Returns the largest of the numbers that ranks have, one by one."""
+    return _reduce(values, dist.ReduceOp.MAX, device)
+
+
+def _reduce(values: Sequence[float], operation: Any, device: torch.device) -> list[float]:
+    if not dist.is_initialized():
+        return [*values]
+    reduced = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(reduced, operation)
+    result: list[float] = reduced.tolist()
+    return result

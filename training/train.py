@@ -1,35 +1,49 @@
-"""Training: read top to bottom, this is all that happens between two lines of the log."""
+"""Training: read top to bottom, this is all that happens between two lines of the log.
+
+Every rank runs the same loop and comes to the same decisions, because it decides by numbers that
+are equal on all ranks; rank 0 alone speaks and writes the log.
+"""
 
 from __future__ import annotations
 
-import math
 import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from pangu_settings import UserError
+from tokenizer import Tokenizer
 from training.checkpoint import (
     Checkpoints,
     Manifest,
-    load_training,
     random_state,
     read_manifest,
     read_tokenizer,
-    training_tensors,
 )
 from training.config import TrainingSettings
-from training.data import Batch, Corpus, Samples
-from training.log import Progress, StepRecord, TrainingLog, read_log
+from training.data import Corpus, Samples, ValidationSamples
+from training.engine import Engine
+from training.locations import Location
+from training.log import LOG, StepRecord, read_log
 from training.loss_curve import draw_svg
-from training.model import build_model
-from training.optimizer import build_optimizer, learning_rate
+from training.optimizer import learning_rate
+from training.outputs import Outputs
+from training.prefetch import BatchReader
+from training.processes import (
+    all_or_none,
+    joined_processes,
+    largest_of_ranks,
+    sum_over_ranks,
+    this_rank,
+)
+from training.step_guard import StepGuard
+from training.stop_request import StopRequest
+from training.tensor_files import load_tensors
+from training.throughput import FORMULA, operations_per_token, peak_memory, peak_of
+from training.validation import bits_per_byte, count_labels, validate
 
 
 @dataclass(frozen=True)
@@ -39,88 +53,104 @@ class TrainingResult:
     step: int
     """Last step that was made; it is saved."""
     records: list[StepRecord]
-    """The log: every step since the beginning of the run."""
+    """On rank 0 the log: every step since the beginning of the run."""
     log: Path
     curve: Path
     stopped_by: signal.Signals | None
-    """The signal that ended training before its last step."""
-
-
-class StopRequest:
-    """Remembers SIGTERM or SIGINT, so that the step in progress can end; a second one kills."""
-
-    def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
-        self._earlier: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> StopRequest:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._earlier[number] = signal.signal(number, self._receive)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._earlier.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.signal = signal.Signals(number)
-        signal.signal(number, self._earlier[self.signal])
+    """The signal, to any rank, that ended training before its last step."""
+    rank: int
+    """Number of this process."""
 
 
 def train(settings: TrainingSettings) -> TrainingResult:
     """Trains a model to its last step, going on from the latest checkpoint where there is one.
 
-    On one kind of machine, a run that was interrupted and resumed makes the same updates, bit
-    for bit, as one that was not.
+    With several processes (torchrun), each calls this, and they train together. On one kind of
+    machine, a run that was interrupted and resumed in its layout makes the same updates, bit for
+    bit, as one that was not.
 
     Args:
       settings: the run, with absolute paths.
 
     Raises:
-      UserError: the shards, the vocabulary or the checkpoint do not fit the settings, or the
-        loss is not a finite number.
+      UserError: the shards, the vocabulary or the checkpoint do not fit the settings, there are
+        not as many processes as the layout has ranks, or training diverged.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    optimisation = settings.optimisation
-    corpus = Corpus(settings.data.shards, settings.model.vocabulary)
-    samples = Samples(corpus, settings.sequence_length, settings.data.seed)
-    tokenizer = read_tokenizer(settings.data.tokenizer, corpus.shards.tokenizer_sha256)
-    torch.manual_seed(settings.model.seed)
-    model = build_model(settings.model, device)
-    optimizer = build_optimizer(model, optimisation)
+    with joined_processes(settings.layout) as device:
+        return train_on(settings, device)
 
-    checkpoints = Checkpoints(settings.checkpoint.directory, settings.checkpoint.keep)
+
+def train_on(settings: TrainingSettings, device: torch.device) -> TrainingResult:
+    """Does the work of `train` in a process that has joined the others."""
+    optimisation, is_first = settings.optimisation, this_rank() == 0
+    corpus, vocabulary = all_or_none(lambda: open_data(settings))
+    byte_lengths = lengths_of(settings)
+    held_out = ValidationSamples(corpus, settings.sequence_length, settings.data.held_out)
+    samples = Samples(corpus, settings.sequence_length, settings.data.seed, held_out.held_out)
+    engine = Engine(settings, device)
+    guard = StepGuard(optimisation.spike)
+
+    kept = settings.checkpoint
+    checkpoints = Checkpoints(kept.directory, kept.keep, kept.asynchronous)
     step = consumed = 0
     latest = checkpoints.latest()
     if latest is not None:
-        manifest = read_manifest(latest)
+        manifest = all_or_none(lambda: read_manifest(latest))
         check_same_run(manifest, settings, corpus.index_sha256, latest)
-        load_training(model, optimizer, device, latest)
+        checkpoints.restore(engine, latest)
+        load_tensors(guard.state(), latest)
         step, consumed = manifest.step, manifest.samples
-    describe(settings, corpus, device, latest)
+    peak = peak_of(settings, device)
+    if is_first:
+        describe(settings, corpus, held_out, device, peak, latest)
+
+    def save() -> None:
+        manifest = Manifest(
+            step=step,
+            samples=consumed,
+            settings=settings,
+            shards_sha256=corpus.index_sha256,
+            tokenizer_sha256=corpus.shards.tokenizer_sha256,
+        )
+        tensors = engine.state() | random_state(device) | guard.state()
+        checkpoints.save(manifest, tensors, vocabulary)
 
     tokens_per_step = optimisation.batch * settings.sequence_length
-    progress = Progress(optimisation.steps, settings.logging.every)
+    copies = settings.layout.ranks // settings.layout.data_parallel
     with (
-        TrainingLog(settings.checkpoint.directory / "log.jsonl", step) as log,
+        all_or_none(lambda: Outputs(settings, step)) as outputs,
         StopRequest() as stop,
+        BatchReader(
+            samples,
+            optimisation.batch,
+            engine.data_rank,
+            engine.data_ranks,
+            pin_memory=device.type == "cuda",
+        ) as reader,
     ):
-        while step < optimisation.steps:
+        stopped_by = 0.0
+        while step < optimisation.steps and not stopped_by:
             started = time.perf_counter()
             step += 1
             rate = learning_rate(step, optimisation)
-            batch = samples.batch(consumed, optimisation.batch)
-            loss, norm = update(model, optimizer, batch, rate, settings, device)
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                progress.end()
-                raise UserError(divergence(step, loss, norm, checkpoints.latest()))
+            batch = reader.get(consumed)
+            with outputs.profiled(step):
+                loss, norm = engine.gradients(batch)
+                is_skipped = not guard.accepts(loss, norm)
+                if is_skipped:
+                    engine.discard()
+                else:
+                    engine.update(rate)
             consumed += optimisation.batch
+            labels, text_bytes = sum_over_ranks(count_labels(batch, byte_lengths), device)
+            stopped_by, waited, memory = largest_of_ranks(
+                (stop.number, reader.waited, peak_memory(device)), device
+            )
             seconds = time.perf_counter() - started
+
+            is_last = step == optimisation.steps
+            is_measured = is_last or step % settings.logging.validate_every == 0
+            per_device = tokens_per_step / seconds / settings.layout.ranks
             record = StepRecord(
                 step=step,
                 loss=loss,
@@ -129,85 +159,55 @@ def train(settings: TrainingSettings) -> TrainingResult:
                 tokens=consumed * settings.sequence_length,
                 tokens_per_second=tokens_per_step / seconds,
                 seconds=seconds,
+                bits_per_byte=bits_per_byte(loss, labels / copies, text_bytes / copies),
+                is_skipped=is_skipped,
+                skipped=guard.skipped,
+                tokens_per_second_per_device=per_device,
+                mfu=per_device * operations_per_token(settings) / peak if peak else None,
+                data_wait_seconds=waited,
+                peak_memory_bytes=int(memory),
+                validation=validate(engine, held_out, byte_lengths)
+                if is_measured and not stopped_by
+                else {},
             )
-            log.add(record)
-            progress.show(record)
-            is_last = step == optimisation.steps or stop.signal is not None
-            if is_last or step % settings.checkpoint.every == 0:
-                manifest = Manifest(
-                    step=step,
-                    samples=consumed,
-                    settings=settings,
-                    shards_sha256=corpus.index_sha256,
-                    tokenizer_sha256=corpus.shards.tokenizer_sha256,
-                )
-                tensors = training_tensors(model, optimizer) | random_state(device)
-                checkpoints.save(manifest, tensors, tokenizer)
-            if is_last:
-                break
-    progress.end()
+            outputs.add(record)
+            if guard.skipped_in_a_row > optimisation.most_skipped:
+                raise UserError(divergence(record, guard, checkpoints.latest()))
+            if is_last or stopped_by or step % kept.every == 0:
+                save()
+        checkpoints.wait()
 
-    records = read_log(log.path)
-    curve = settings.checkpoint.directory / "loss.svg"
-    if records:
-        steps, losses = zip(*((record.step, record.loss) for record in records), strict=True)
+    folder = settings.log_directory
+    path, curve = folder / LOG, folder / "loss.svg"
+    records = read_log(path) if is_first else []
+    made = [record for record in records if not record.is_skipped]
+    if made:
+        steps, losses = zip(*((record.step, record.loss) for record in made), strict=True)
         curve.write_text(draw_svg(steps, losses, "Training loss"), encoding="utf-8")
-    return TrainingResult(step, records, log.path, curve, stop.signal)
+    signalled = signal.Signals(int(stopped_by)) if stopped_by else None
+    return TrainingResult(step, records, path, curve, signalled, this_rank())
 
 
-def update(
-    model: nn.Module,
-    optimizer: torch.optim.AdamW,
-    batch: Batch,
-    rate: float,
-    settings: TrainingSettings,
-    device: torch.device,
-) -> tuple[float, float]:
-    """Makes one step of the optimizer, unless loss or gradient is not finite.
+def open_data(settings: TrainingSettings) -> tuple[Corpus, bytes]:
+    """Returns the shards, this rank's share of them verified, and the vocabulary's file.
 
-    The loss is Σ weight·nll / Σ weight over the whole batch, however it is cut into
-    micro-batches.
-
-    Returns:
-      Loss in nats per token, and global gradient norm before clipping.
+    Raises:
+      UserError: they do not fit the settings or each other, or are damaged.
     """
-    optimisation = settings.optimisation
-    samples = len(batch.ids)
-    micro_batch = samples // settings.layout.micro_batches
-    all_weights = max(float(batch.weights.sum()), 1.0)
-    is_bfloat16 = optimisation.precision == "bfloat16"
-    loss = torch.zeros((), device=device)
-    for first in range(0, samples, micro_batch):
-        part = batch.part(first, micro_batch, device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16):
-            logits = model(part.ids, part.positions, part.documents)
-        part_loss = weighted_nll(logits, part) / all_weights
-        part_loss.backward()
-        loss += part_loss.detach()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), optimisation.clip)
-    # One transfer from the device for both; it also waits until the work is done.
-    loss_value, norm_value = torch.stack((loss, norm)).tolist()
-    if math.isfinite(loss_value) and math.isfinite(norm_value):
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.step()
-    optimizer.zero_grad()
-    return loss_value, norm_value
+    corpus = Corpus(settings.data.shards, settings.model.vocabulary)
+    if settings.data.verify:
+        corpus.verify(this_rank(), settings.layout.ranks)
+    return corpus, read_tokenizer(settings.data.tokenizer, corpus.shards.tokenizer_sha256)
 
 
-def weighted_nll(logits: Tensor, batch: Batch) -> Tensor:
-    """Returns Σ weight · (negative log-likelihood of the label), a float32 scalar.
-
-    Args:
-      logits: [samples, sequence length, vocabulary], any floating type.
-      batch: labels and their weights.
-    """
-    nll = F.cross_entropy(logits.flatten(0, 1).float(), batch.labels.flatten(), reduction="none")
-    return torch.dot(nll, batch.weights.flatten())
+def lengths_of(settings: TrainingSettings) -> np.ndarray:
+    """Returns the bytes of text behind each id of the model's vocabulary, int64."""
+    known = Tokenizer(settings.data.tokenizer).byte_lengths
+    return np.pad(known, (0, settings.model.vocabulary - len(known)))
 
 
 def check_same_run(
-    manifest: Manifest, settings: TrainingSettings, shards_sha256: str, checkpoint: Path
+    manifest: Manifest, settings: TrainingSettings, shards_sha256: str, checkpoint: Location
 ) -> None:
     """Refuses to resume a checkpoint under settings that would silently make it another run.
 
@@ -218,7 +218,8 @@ def check_same_run(
     shape = ("layers", "hidden", "heads", "sequence_length", "vocabulary", "layer_norm")
     facts = {f"model.{key}": (getattr(then.model, key), getattr(now.model, key)) for key in shape}
     facts["data.sequence_length"] = (then.sequence_length, now.sequence_length)
-    facts["data.seed"] = (then.data.seed, now.data.seed)
+    for key in ("seed", "held_out"):
+        facts[f"data.{key}"] = (getattr(then.data, key), getattr(now.data, key))
     differences = [f"{key} was {a} and is {b}" for key, (a, b) in facts.items() if a != b]
     if manifest.shards_sha256 != shards_sha256:
         differences.append(
@@ -233,31 +234,46 @@ def check_same_run(
 
 
 def describe(
-    settings: TrainingSettings, corpus: Corpus, device: torch.device, latest: Path | None
+    settings: TrainingSettings,
+    corpus: Corpus,
+    held_out: ValidationSamples,
+    device: torch.device,
+    peak: float | None,
+    latest: Location | None,
 ) -> None:
     """Prints what is about to be trained, on what, and from where."""
-    model, optimisation = settings.model, settings.optimisation
+    model, optimisation, layout = settings.model, settings.optimisation, settings.layout
     tokens = optimisation.steps * optimisation.batch * settings.sequence_length
     threads = f" (threads: {torch.get_num_threads()})" if device.type == "cpu" else ""
     print(
         f"model: {model.parameter_count:,} parameters, {model.layers} layers, hidden "
-        f"{model.hidden}, {model.heads} heads; {optimisation.precision} on {device}{threads}"
+        f"{model.hidden}, {model.heads} heads; {optimisation.precision} on {device.type}{threads}"
     )
+    if layout.ranks > 1:
+        print(
+            f"layout: {layout.ranks} processes: pp {layout.pp}, dp_replicate "
+            f"{layout.dp_replicate}, dp_shard {layout.dp_shard}, tp {layout.tp}"
+        )
     for name, text in corpus.texts.items():
-        print(f"source {name}: {len(text):,} tokens")
+        kept = held_out.counts.get(name, 0)
+        print(f"source {name}: {len(text):,} tokens, {kept:,} samples of them held out")
     print(
         f"to read: {optimisation.steps:,} steps of {optimisation.batch} samples of "
         f"{settings.sequence_length} tokens, {tokens:,} in all"
     )
+    if peak is not None:
+        print(f"{FORMULA}; peak {peak:.3g}")
     if latest is not None:
         print(f"going on from {latest}")
 
 
-def divergence(step: int, loss: float, norm: float, latest: Path | None) -> str:
-    """Returns what to tell when training left the finite numbers; nothing was updated."""
+def divergence(record: StepRecord, guard: StepGuard, latest: Location | None) -> str:
+    """Returns what to tell when too many steps in a row were not worth making."""
     saved = f"the latest checkpoint is {latest}" if latest else "there is no checkpoint yet"
     return (
-        f"step {step}: loss {loss}, gradient norm {norm}: training diverged, and this step was "
-        f"not made; {saved}. A lower optimisation.learning_rate, a longer warm-up or "
-        "--set optimisation.precision=float32 can help"
+        f"step {record.step}: loss {record.loss}, gradient norm {record.gradient_norm}: training "
+        f"diverged; {guard.skipped_in_a_row} steps in a row were skipped (more than "
+        f"optimisation.most_skipped) and did not change the weights; {saved}. A lower "
+        "optimisation.learning_rate, a longer warm-up or --set optimisation.precision=float32 "
+        "can help"
     )

@@ -28,7 +28,7 @@ def test_a_terminal_sees_one_moving_line(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("sys.stdout", screen)
     progress = Progress(steps=100, every=10)
     for step in (1, 2, 3):
-        progress.show(record(step))
+        progress.add(record(step))
     progress.end()
     text = screen.getvalue()
     assert text.count("\r") == 3
@@ -40,7 +40,7 @@ def test_a_terminal_sees_one_moving_line(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_file_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(steps=25, every=10)
     for step in range(1, 26):
-        progress.show(record(step))
+        progress.add(record(step))
     progress.end()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["step 10/25", "step 20/25", "step 25/25"]

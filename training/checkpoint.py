@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from pangu_settings import Settings, UserError, validate
 from training.config import TrainingSettings
 from training.engine import Engine
-from training.locations import Location, Place, RemotePath, children, remove_folder, write_file
+from training.locations import Location, RemotePath, children, remove_folder, write_file
 from training.tensor_files import (
     Saving,
     load_tensors,
@@ -64,7 +64,7 @@ class Manifest(Settings):
     torch: str = torch.__version__
 
 
-class Checkpoints(Generic[Place]):
+class Checkpoints:
     """The checkpoints of one training run, in one directory.
 
     With several processes, each must call every method, in the same order: they work together, and
@@ -74,7 +74,7 @@ class Checkpoints(Generic[Place]):
       directory: where they are.
     """
 
-    def __init__(self, directory: Place, keep: int, asynchronous: bool = False) -> None:
+    def __init__(self, directory: Location, keep: int, asynchronous: bool = False) -> None:
         """Looks at nothing yet.
 
         Args:
@@ -83,7 +83,7 @@ class Checkpoints(Generic[Place]):
           asynchronous: `save` returns when the tensors are copied to host memory, and they are
             written while training goes on.
         """
-        self.directory: Place = directory
+        self.directory = directory
         self._keep = keep
         self._asynchronous = asynchronous
         self._saving: Saving | None = None
@@ -92,7 +92,7 @@ class Checkpoints(Generic[Place]):
             # Of its own, since saving in a thread must not disturb what training sends.
             self._group = dist.new_group(backend="gloo")
 
-    def save(self, manifest: Manifest, tensors: dict[str, Tensor], tokenizer: bytes) -> Place:
+    def save(self, manifest: Manifest, tensors: dict[str, Tensor], tokenizer: bytes) -> Location:
         """Writes a checkpoint, makes it the latest and removes those beyond `keep`.
 
         An asynchronous save first waits for the one before.
@@ -142,7 +142,7 @@ class Checkpoints(Generic[Place]):
             with _way_out():
                 saving.wait()
 
-    def latest(self) -> Place | None:
+    def latest(self) -> Location | None:
         """Returns the folder of the newest checkpoint, or None before the first.
 
         Waits for one that is being saved.
@@ -152,7 +152,7 @@ class Checkpoints(Generic[Place]):
         """
         self.wait()
 
-        def find() -> Place | None:
+        def find() -> Location | None:
             if not (self.directory / LATEST).exists():
                 return None
             return find_checkpoint(self.directory)
@@ -161,7 +161,7 @@ class Checkpoints(Generic[Place]):
         return answer
 
     def restore(
-        self, engine: Engine, checkpoint: Place, others: Mapping[str, Tensor] | None = None
+        self, engine: Engine, checkpoint: Location, others: Mapping[str, Tensor] | None = None
     ) -> None:
         """Puts weights, moments and random state back as they were when a checkpoint was saved.
 
@@ -190,7 +190,7 @@ class Checkpoints(Generic[Place]):
         self._agree(load)
         engine.restored()
 
-    def _publish(self, writing: Place, folder: Place) -> None:
+    def _publish(self, writing: Location, folder: Location) -> None:
         """Makes a checkpoint that is whole the latest."""
         if isinstance(writing, Path) and isinstance(folder, Path):
             if folder.exists():
@@ -208,7 +208,7 @@ class Checkpoints(Generic[Place]):
         for partial in self._folders(_PARTIAL_STEP):
             remove_folder(partial)
 
-    def _folders(self, pattern: re.Pattern[str]) -> list[Place]:
+    def _folders(self, pattern: re.Pattern[str]) -> list[Location]:
         found = [child for child in children(self.directory) if pattern.fullmatch(child.name)]
         return sorted(found, key=lambda child: child.name)
 
@@ -254,7 +254,7 @@ def _remove(checkpoint: Location) -> None:
         remove_folder(checkpoint)
 
 
-def find_checkpoint(path: Place) -> Place:
+def find_checkpoint(path: Location) -> Location:
     """Returns the folder of one checkpoint.
 
     Args:

@@ -10,7 +10,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import fsspec
 
@@ -77,7 +77,6 @@ class RemotePath:
 
 
 Location = Path | RemotePath
-Place = TypeVar("Place", Path, RemotePath)
 
 
 def location(path: str | os.PathLike[str]) -> Location:
@@ -86,11 +85,11 @@ def location(path: str | os.PathLike[str]) -> Location:
     return RemotePath(text) if "://" in text else Path(text)
 
 
-def children(folder: Place) -> list[Place]:
+def children(folder: Location) -> list[Location]:
     """Returns what lies directly in a folder; nothing where it is not there."""
     if isinstance(folder, Path):
         return list(folder.iterdir()) if folder.exists() else []
-    return folder.children()
+    return list(folder.children())
 
 
 def remove_folder(folder: Location) -> None:

@@ -22,6 +22,7 @@ from training.exchange.export import checkpoint_weights
 from training.exchange.model_folder import TOKENIZER, checked, is_model_folder, read_settings
 from training.exchange.weight_files import open_weights
 from training.layout import Layout
+from training.locations import Location
 from training.model import PanGu
 from training.parallel import build_mesh, build_part
 
@@ -34,7 +35,7 @@ class TrainedModel:
     tokenizer: Tokenizer
 
 
-def open_model(path: Path, device: torch.device, layout: Layout | None = None) -> TrainedModel:
+def open_model(path: Location, device: torch.device, layout: Layout | None = None) -> TrainedModel:
     """Returns the model that lies at a place, and its vocabulary.
 
     Args:
@@ -43,7 +44,8 @@ def open_model(path: Path, device: torch.device, layout: Layout | None = None) -
     Raises:
       UserError: nothing is there, it is damaged, or it has no vocabulary.
     """
-    vocabulary = (path if is_model_folder(path) else find_checkpoint(path)) / TOKENIZER
+    is_folder = isinstance(path, Path) and is_model_folder(path)
+    vocabulary = (path if is_folder else find_checkpoint(path)) / TOKENIZER
     if not vocabulary.exists():
         raise UserError(
             f"{vocabulary}: the vocabulary is missing; copy the tokenizer.model that the model "
@@ -52,18 +54,19 @@ def open_model(path: Path, device: torch.device, layout: Layout | None = None) -
     return TrainedModel(load_model(path, device, layout), Tokenizer(vocabulary))
 
 
-def load_model(path: Path, device: torch.device, layout: Layout | None = None) -> PanGu:
+def load_model(path: Location, device: torch.device, layout: Layout | None = None) -> PanGu:
     """Returns the model that lies at a place, in float32, without dropout.
 
     Args:
       path: a model folder, a checkpoint, or a directory of checkpoints, which means the latest.
+        Checkpoints may lie at a URL.
       device: of this process.
       layout: of one stage; one process where not given.
 
     Raises:
       UserError: nothing is there, it is damaged, or it cannot be laid out like this.
     """
-    if is_model_folder(path):
+    if isinstance(path, Path) and is_model_folder(path):
         settings, weights = read_settings(path), open_weights(path)
     else:
         checkpoint = find_checkpoint(path)
@@ -77,7 +80,7 @@ def lay_out(
     weights: Mapping[str, Tensor],
     device: torch.device,
     layout: Layout,
-    origin: Path,
+    origin: Location,
 ) -> PanGu:
     """Returns a model with these weights, laid out over the processes that there are.
 
@@ -93,7 +96,7 @@ def lay_out(
     try:
         run = TrainingSettings(
             model=settings.model_copy(update={"dropout": 0.0}),
-            data=DataSettings(shards=origin, tokenizer=origin),
+            data=DataSettings(shards=Path(origin), tokenizer=Path(origin)),
             optimisation=OptimisationSettings(steps=1, batch=layout.data_parallel),
             # Ids come one by one, and one id cannot be shared along the sequence.
             layout=layout.model_copy(update={"sequence_parallel": False, "micro_batches": 1}),

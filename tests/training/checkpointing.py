@@ -18,6 +18,7 @@ from pangu_settings import UserError
 from training import TrainingSettings
 from training.checkpoint import Checkpoints, Manifest, random_state, read_manifest
 from training.engine import Engine
+from training.locations import location
 from training.loss import whole
 from training.tensor_files import load_tensors
 
@@ -45,7 +46,7 @@ def save_and_go_on(
 ) -> tuple[dict[str, np.ndarray], list[tuple[float, float]], dict[str, np.ndarray]]:
     """State when it is saved; then losses and norms of the steps after that, and the last state."""
     engine = Engine(parity_settings(*settings), CPU)
-    checkpoints = Checkpoints(Path(directory), keep=1, asynchronous=asynchronous)
+    checkpoints = Checkpoints(location(directory), keep=1, asynchronous=asynchronous)
     train(engine, 0, SAVED)
     saved = whole_state(engine)
     # Something that every rank has, as what a loop remembers.
@@ -63,7 +64,7 @@ def restore_and_go_on(
     """What `save_and_go_on` returns, of an engine that was something else before."""
     engine = Engine(parity_settings(*settings), CPU)
     train(engine, 0, 1)
-    checkpoints = Checkpoints(Path(directory), keep=1)
+    checkpoints = Checkpoints(location(directory), keep=1)
     latest = checkpoints.latest()
     assert latest is not None
     recent = torch.zeros(3)

@@ -8,7 +8,7 @@ import click
 
 
 @click.command()
-@click.argument("checkpoints", type=click.Path(path_type=Path))
+@click.argument("checkpoints")
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="New folder.")
 @click.option(
     "--dtype",
@@ -17,11 +17,11 @@ import click
     show_default=True,
     help="How to store the weights.",
 )
-def export(checkpoints: Path, out: Path, dtype: str) -> None:
+def export(checkpoints: str, out: Path, dtype: str) -> None:
     """Write the model in CHECKPOINTS as safetensors, for this and other programs.
 
-    The latest checkpoint is taken; name one of its step folders to take another. The folder also
-    holds what Hugging Face transformers needs to load the model
+    CHECKPOINTS is a folder or a URL. The latest checkpoint is taken; name one of its step folders
+    to take another. OUT also holds what Hugging Face transformers needs to load the model
     (AutoModelForCausalLM.from_pretrained(OUT, trust_remote_code=True)).
 
     \b
@@ -30,7 +30,8 @@ def export(checkpoints: Path, out: Path, dtype: str) -> None:
       pangu export runs/demo/checkpoints/step-00000200 -o models/demo-200 --dtype bfloat16
     """
     from training.exchange.export import export_checkpoint
+    from training.locations import location
 
-    checkpoint = export_checkpoint(checkpoints, out, dtype)
+    checkpoint = export_checkpoint(location(checkpoints), out, dtype)
     click.echo(f"wrote {out} from {checkpoint}, read back and compared")
     click.echo(f"next: pangu generate {out} --prompt 今天")

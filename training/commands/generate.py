@@ -12,7 +12,7 @@ from pangu_settings import UserError
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
 @click.option("--prompt", "prompts", multiple=True, help="Text to continue; more of them: a batch.")
 @click.option(
     "--prompts", "file", type=click.Path(path_type=Path), help="File with a prompt on each line."
@@ -39,7 +39,7 @@ from pangu_settings import UserError
     "--batch", default=16, show_default=True, help="Prompts of a file that are read together."
 )
 def generate(
-    model: Path,
+    model: str,
     prompts: tuple[str, ...],
     file: Path | None,
     tokens: int,
@@ -69,6 +69,7 @@ def generate(
 
     from training.generate import Sampling, continue_text, continue_texts
     from training.layout import Layout
+    from training.locations import location
     from training.processes import joined_processes
     from training.trained_model import open_model
 
@@ -76,7 +77,7 @@ def generate(
     layout = Layout(tp=int(os.environ.get("WORLD_SIZE", "1")))
     is_shown = os.environ.get("RANK", "0") == "0"
     with joined_processes(layout) as device:
-        trained = open_model(model, device, layout)
+        trained = open_model(location(model), device, layout)
         if len(texts) == 1:
             pieces = continue_text(
                 trained.model, trained.tokenizer, texts[0], tokens, sampling, seed

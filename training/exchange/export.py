@@ -12,10 +12,11 @@ from training.checkpoint import TOKENIZER, find_checkpoint, read_manifest
 from training.config import ModelSettings
 from training.exchange.model_folder import parameter_shapes, write_model
 from training.exchange.weight_files import LazyTensors
+from training.locations import Location
 from training.tensor_files import load_tensors
 
 
-def export_checkpoint(checkpoints: Path, folder: Path, dtype: str | None = None) -> Path:
+def export_checkpoint(checkpoints: Location, folder: Path, dtype: str | None = None) -> Location:
     """Writes the weights of a checkpoint, saved under any layout, as a model folder.
 
     Args:
@@ -37,7 +38,7 @@ def export_checkpoint(checkpoints: Path, folder: Path, dtype: str | None = None)
     return checkpoint
 
 
-def checkpoint_weights(checkpoint: Path, settings: ModelSettings) -> Mapping[str, Tensor]:
+def checkpoint_weights(checkpoint: Location, settings: ModelSettings) -> Mapping[str, Tensor]:
     """Returns the weights in a checkpoint by name, whole, each read when it is asked for.
 
     Raises:

@@ -170,7 +170,7 @@ def _compare(path: Path, written: Mapping[str, Tensor]) -> None:
         raise UserError(f"{path}: does not read back as it was written; is the disk damaged?")
 
 
-def checked(tensors: Mapping[str, Tensor], name: str, shape: torch.Size, origin: Path) -> Tensor:
+def checked(tensors: Mapping[str, Tensor], name: str, shape: torch.Size, origin: object) -> Tensor:
     """Returns a tensor of this name and shape.
 
     Raises:

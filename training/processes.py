@@ -84,16 +84,16 @@ def all_or_none(act: Callable[[], Answer]) -> Answer:
     if not dist.is_initialized():
         return act()
     answer: Answer | None = None
-    failure: UserError | None = None
+    failure: str | None = None
     try:
         answer = act()
     except UserError as error:
-        failure = error
-    failures: list[Any] = [None] * dist.get_world_size()
+        failure = str(error)
+    failures: list[str | None] = [None] * dist.get_world_size()
     dist.all_gather_object(failures, failure)
     for found in failures:
         if found is not None:
-            raise found
+            raise UserError(found)
     return answer  # type: ignore[return-value]
 
 

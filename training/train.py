@@ -41,7 +41,6 @@ from training.processes import (
 )
 from training.step_guard import StepGuard
 from training.stop_request import StopRequest
-from training.tensor_files import load_tensors
 from training.throughput import FORMULA, operations_per_token, peak_memory, peak_of
 from training.validation import bits_per_byte, count_labels, validate
 
@@ -97,8 +96,7 @@ def train_on(settings: TrainingSettings, device: torch.device) -> TrainingResult
     if latest is not None:
         manifest = all_or_none(lambda: read_manifest(latest))
         check_same_run(manifest, settings, corpus.index_sha256, latest)
-        checkpoints.restore(engine, latest)
-        load_tensors(guard.state(), latest)
+        checkpoints.restore(engine, latest, guard.state())
         step, consumed = manifest.step, manifest.samples
     peak = peak_of(settings, device)
     if is_first:

@@ -18,19 +18,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from pangu_settings import Settings, UserError, validate
 from training.config import TrainingSettings
 from training.engine import Engine
 from training.locations import Location, RemotePath, children, remove_folder, write_file
+from training.processes import all_or_none, this_rank
 from training.tensor_files import (
     Saving,
     load_tensors,
@@ -38,8 +39,6 @@ from training.tensor_files import (
     start_saving,
     stored_shapes,
 )
-
-Answer = TypeVar("Answer")
 
 LATEST = "latest"
 MANIFEST = "manifest.json"
@@ -157,8 +156,11 @@ class Checkpoints:
                 return None
             return find_checkpoint(self.directory)
 
-        [answer, *_] = self._agree(find if self._is_first() else lambda: None)
-        return answer
+        # Only the first looks: others might see a network disk as it was a moment ago.
+        found = [all_or_none(find) if this_rank() == 0 else all_or_none(lambda: None)]
+        if self._group is not None:
+            dist.broadcast_object_list(found, src=0, group=self._group)
+        return found[0]
 
     def restore(
         self, engine: Engine, checkpoint: Location, others: Mapping[str, Tensor] | None = None
@@ -187,7 +189,7 @@ class Checkpoints:
             for state in generator.values():
                 _set_random_state(engine.device, state)
 
-        self._agree(load)
+        all_or_none(load)
         engine.restored()
 
     def _publish(self, writing: Location, folder: Location) -> None:
@@ -211,25 +213,6 @@ class Checkpoints:
     def _folders(self, pattern: re.Pattern[str]) -> list[Location]:
         found = [child for child in children(self.directory) if pattern.fullmatch(child.name)]
         return sorted(found, key=lambda child: child.name)
-
-    def _is_first(self) -> bool:
-        return self._group is None or dist.get_rank() == 0
-
-    def _agree(self, act: Callable[[], Answer]) -> list[Answer]:
-        """Returns what an act returns on each rank; raises on all what it raises on the first."""
-        if self._group is None:
-            return [act()]
-        result: tuple[Answer | None, UserError | None]
-        try:
-            result = (act(), None)
-        except UserError as error:
-            result = (None, error)
-        results: list[Any] = [None] * dist.get_world_size()
-        dist.all_gather_object(results, result, group=self._group)
-        for _, failure in results:
-            if failure is not None:
-                raise failure
-        return [answer for answer, _ in results]
 
 
 @contextmanager
@@ -313,33 +296,9 @@ def read_tokenizer(path: Path, sha256: str) -> bytes:
     return content
 
 
-def load_weights(model: nn.Module, checkpoint: Path) -> None:
-    """Overwrites the weights of a model with those of a checkpoint."""
-    load_tensors(_weights(model), checkpoint)
-
-
-def training_tensors(model: nn.Module, optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
-    """Returns every tensor that training goes on from, by name; changing them changes training.
-
-    `model.<parameter>`, and for each `optimizer.<parameter>.` the moments `exp_avg` and
-    `exp_avg_sq` and the number of updates `step`, which are created where the optimizer has not
-    made a step yet.
-    """
-    tensors = _weights(model)
-    for name, parameter in model.named_parameters():
-        state = optimizer.state[parameter]
-        if not state:
-            state["step"] = torch.zeros((), device=parameter.device)
-            state["exp_avg"] = torch.zeros_like(parameter)
-            state["exp_avg_sq"] = torch.zeros_like(parameter)
-        for kind, tensor in state.items():
-            tensors[f"optimizer.{name}.{kind}"] = tensor
-    return tensors
-
-
 def random_state(device: torch.device) -> dict[str, Tensor]:
     """Returns the state of the generator that dropout draws from on this rank, by name."""
-    name = f"random.{device.type}.{dist.get_rank() if dist.is_initialized() else 0}"
+    name = f"random.{device.type}.{this_rank()}"
     if device.type == "cuda":
         return {name: torch.cuda.get_rng_state(device)}
     return {name: torch.get_rng_state()}
@@ -350,23 +309,3 @@ def _set_random_state(device: torch.device, state: Tensor) -> None:
         torch.cuda.set_rng_state(state, device)
     else:
         torch.set_rng_state(state)
-
-
-def load_training(
-    model: nn.Module, optimizer: torch.optim.AdamW, device: torch.device, checkpoint: Path
-) -> None:
-    """Puts weights, moments and random state back as they were when a checkpoint was saved.
-
-    A checkpoint of another kind of device has no random state for this one; the state is then
-    left as it is.
-    """
-    generator = random_state(device)
-    if not generator.keys() <= stored_shapes(checkpoint).keys():
-        generator = {}
-    load_tensors(training_tensors(model, optimizer) | generator, checkpoint)
-    for state in generator.values():
-        _set_random_state(device, state)
-
-
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    return {f"model.{name}": parameter.detach() for name, parameter in model.named_parameters()}

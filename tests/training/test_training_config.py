@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from pydantic import BaseModel
 
 from pangu_settings import SettingsError, validate
 from training import PRESETS, ModelSettings, TrainingSettings, load_settings
@@ -48,6 +50,8 @@ def test_paths_are_relative_to_the_file(run_folder: Path) -> None:
         ("layout.micro_batches=3", "optimisation.batch (4) must be a multiple of dp_replicate"),
         ("optimisation.precision=float16", "optimisation.precision"),
         ("optimisation.steps=many", "optimisation.steps"),
+        ("checkpoint.directory=s3://bucket/run", "set logging.directory to a folder"),
+        ("checkpoint.directory=5", "must be a folder or a URL"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(run_folder: Path, override: str, message: str) -> None:
@@ -60,3 +64,51 @@ def test_a_mistake_is_one_line_that_names_it(run_folder: Path, override: str, me
 def test_settings_survive_json(tiny_settings: TrainingSettings) -> None:
     dumped = tiny_settings.model_dump(mode="json")
     assert validate(TrainingSettings, dumped, "test") == tiny_settings
+
+
+def options_of(settings: type[BaseModel]) -> list[str]:
+    """Dotted names of all options."""
+    names = []
+    for name, field in settings.model_fields.items():
+        block = field.annotation
+        if isinstance(block, type) and issubclass(block, BaseModel):
+            names += [f"{name}.{inner}" for inner in options_of(block)]
+        else:
+            names.append(name)
+    return names
+
+
+def test_options_stay_few_and_are_all_in_the_docs() -> None:
+    names = options_of(TrainingSettings)
+    # One more is one more thing to understand; the limit is 60.
+    assert len(names) == 51
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    table = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    told = {name for cell in table for name in re.findall(r"`([\w.]+)`", cell)}
+    missing = [n for n in names if n not in told and n.rpartition(".")[2] not in told]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        # PanGu-α Table 5.
+        ("2.6B", (1e-4, 0.999, 0.01)),
+        ("13B", (5e-5, 0.98, 0.01)),
+        ("200B", (2e-5, 0.95, 0.1)),
+        # The released code, where the table is silent.
+        ("350M", (1e-4, 0.95, 0.1)),
+    ],
+)
+def test_a_preset_is_trained_as_in_the_paper(
+    preset: str, expected: tuple[float, float, float]
+) -> None:
+    content = {
+        "model": {"preset": preset},
+        "data": {"shards": "shards", "tokenizer": "tokenizer.model"},
+        "optimisation": {"steps": 10},
+    }
+    found = validate(TrainingSettings, content, "test").optimisation
+    assert (found.learning_rate, found.beta2, found.weight_decay) == expected
+    content["optimisation"] = {"steps": 10, "weight_decay": 0.5}
+    assert validate(TrainingSettings, content, "test").optimisation.weight_decay == 0.5

@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Literal
 
 import torch
@@ -67,7 +68,8 @@ class Checkpoints:
     """The checkpoints of one training run, in one directory.
 
     With several processes, each must call every method, in the same order: they work together, and
-    an error of one is an error on all.
+    an error of one is an error on all. As a context, it waits at its end for the last save, also
+    where an error ends it.
 
     Attributes:
       directory: where they are.
@@ -90,6 +92,22 @@ class Checkpoints:
         if dist.is_initialized() and dist.get_world_size() > 1:
             # Of its own, since saving in a thread must not disturb what training sends.
             self._group = dist.new_group(backend="gloo")
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.wait()
+        except UserError:
+            # Another error is on its way already.
+            if error is None:
+                raise
 
     def save(self, manifest: Manifest, tensors: dict[str, Tensor], tokenizer: bytes) -> Location:
         """Writes a checkpoint, makes it the latest and removes those beyond `keep`.
@@ -131,7 +149,7 @@ class Checkpoints:
         return folder
 
     def wait(self) -> None:
-        """Returns when nothing is being saved any more; must be called before the process ends.
+        """Returns when nothing is being saved any more.
 
         Raises:
           UserError: the last checkpoint cannot be written.

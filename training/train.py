@@ -116,6 +116,7 @@ def train_on(settings: TrainingSettings, device: torch.device) -> TrainingResult
     tokens_per_step = optimisation.batch * settings.sequence_length
     copies = settings.layout.ranks // settings.layout.data_parallel
     with (
+        checkpoints,
         all_or_none(lambda: Outputs(settings, step)) as outputs,
         StopRequest() as stop,
         BatchReader(
@@ -173,7 +174,6 @@ def train_on(settings: TrainingSettings, device: torch.device) -> TrainingResult
                 raise UserError(divergence(record, guard, checkpoints.latest()))
             if is_last or stopped_by or step % kept.every == 0:
                 save()
-        checkpoints.wait()
 
     folder = settings.log_directory
     path, curve = folder / LOG, folder / "loss.svg"

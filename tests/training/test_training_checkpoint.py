@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,28 @@ def test_a_save_that_failed_in_a_thread_is_told_by_the_next(
     with pytest.raises(UserError, match="cannot be written"):
         store.save(manifest(tiny_settings, 2), {"model.a": torch.ones(3)}, b"vocabulary")
     store.wait()
+
+
+def test_the_last_save_is_waited_for_also_where_an_error_ends_training(
+    tiny_settings: TrainingSettings, tmp_path: Path
+) -> None:
+    write = training.tensor_files._Writer.write_data
+
+    def write_slowly(*arguments: Any) -> Any:
+        time.sleep(0.5)
+        return write(*arguments)
+
+    def end_with_an_error() -> None:
+        with Checkpoints(tmp_path, keep=1, asynchronous=True) as store:
+            store.save(manifest(tiny_settings, 1), {"model.a": torch.ones(3)}, b"vocabulary")
+            raise UserError("of another kind")
+
+    with (
+        mock.patch.object(training.tensor_files._Writer, "write_data", write_slowly),
+        pytest.raises(UserError, match="of another kind"),
+    ):
+        end_with_an_error()
+    assert find_checkpoint(tmp_path).name == "step-00000001"
 
 
 def test_going_back_by_hand_removes_nothing_that_came_later(

@@ -35,6 +35,7 @@ from training import ModelSettings, TrainingSettings
 from training.data import Batch, make_batch
 from training.engine import Engine
 from training.model import build_model
+from training.throughput import operations_per_token
 
 CPU = torch.device("cpu")
 SEPARATOR, PAD = 9, 6
@@ -152,14 +153,6 @@ def matrix_peak(precision: str) -> float:
     return 2 * PEAK_SIZE**3 / best
 
 
-def operations_per_step(settings: TrainingSettings) -> int:
-    """Operations of the matrix products of one step, with attention over the whole square."""
-    model, length = settings.model, settings.sequence_length
-    weights = 12 * model.layers * model.hidden**2 + model.vocabulary * model.hidden
-    attention = 2 * model.layers * model.hidden * length
-    return 6 * settings.optimisation.batch * length * (weights + attention)
-
-
 @click.command()
 @click.option("--layers", default=4, show_default=True)
 @click.option("--hidden", default=256, show_default=True)
@@ -208,7 +201,7 @@ def main(
         f"{settings.model.parameter_count:,} parameters, {batch} samples of {length} ids, "
         f"{precision}, one thread, fastest of {rounds} rounds"
     )
-    operations = operations_per_step(settings)
+    operations = operations_per_token(settings) * batch * length
     for name, seconds in best.items():
         click.echo(
             f"{name:13s} {seconds * 1000:7.1f} ms  {batch * length / seconds:8,.0f} tokens/s  "

@@ -64,9 +64,19 @@ class TrainingLog:
         self._stream = path.open("a", encoding="utf-8")
 
     def add(self, record: StepRecord) -> None:
-        """Appends one step."""
-        self._stream.write(_line(record))
-        self._stream.flush()
+        """Appends one step.
+
+        Raises:
+          UserError: there is no room.
+        """
+        try:
+            self._stream.write(_line(record))
+            self._stream.flush()
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: cannot be written: {error.strerror}; make room, and the same "
+                "command goes on from the latest checkpoint"
+            ) from None
 
     def __enter__(self) -> TrainingLog:
         return self

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import math
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from pangu_settings import UserError
 from training.log import Progress, StepRecord, TrainingLog, read_log
 from training.loss_curve import draw_svg, draw_text
+from training.validation import Validation
 
 
 def record(step: int) -> StepRecord:
@@ -57,6 +60,46 @@ def test_the_log_goes_on_where_the_run_goes_on(tmp_path: Path) -> None:
     assert read_log(path) == [record(step) for step in (1, 2, 3, 4)]
     with TrainingLog(path, step=0):
         assert read_log(path) == []
+
+
+def test_a_line_keeps_every_number(tmp_path: Path) -> None:
+    found = Validation(labels=64, loss=4.5, perplexity=90.0, bits_per_byte=None)
+    made = dataclasses.replace(record(1), bits_per_byte=2.5, mfu=0.5, validation={"书": found})
+    skipped = dataclasses.replace(record(2), loss=math.nan, is_skipped=True, skipped=1)
+    with TrainingLog(tmp_path / "log.jsonl", step=0) as log:
+        log.add(made)
+        log.add(skipped)
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    # JSON as others read it too: no NaN.
+    assert json.loads(lines[1], parse_constant=pytest.fail)["loss"] is None
+    first, second = read_log(tmp_path / "log.jsonl")
+    assert first == made
+    assert math.isnan(second.loss)
+    assert second.is_skipped
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with TrainingLog(tmp_path / "log.jsonl", step=0) as log:
+        log._stream.close()
+        log._stream = open("/dev/full", "a")
+        with pytest.raises(UserError, match="No space left on device; make room"):
+            log.add(record(1))
+        log._stream = (tmp_path / "log.jsonl").open("a")
+
+
+def test_skipped_steps_and_validation_get_lines_of_their_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = Progress(steps=100, every=10)
+    progress.add(dataclasses.replace(record(3), loss=math.inf, is_skipped=True, skipped=2))
+    found = Validation(labels=64, loss=4.5, perplexity=90.0, bits_per_byte=1.25)
+    progress.add(dataclasses.replace(record(4), validation={"news": found}))
+    assert capsys.readouterr().out.splitlines() == [
+        "step 3: skipped, loss inf, gradient norm 0.50; 2 skipped in all",
+        "step 4: held out of news: loss 4.5000, perplexity 90.0, 1.250 bits/byte",
+    ]
 
 
 def test_a_foreign_file_in_the_place_of_the_log_is_named(tmp_path: Path) -> None:

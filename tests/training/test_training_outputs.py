@@ -18,7 +18,7 @@ from training.checkpoint import find_checkpoint, read_manifest
 from training.data import Corpus, ValidationSamples
 from training.engine import Engine
 from training.locations import location
-from training.throughput import operations_per_token
+from training.throughput import operations_per_token, peak_of
 from training.train import lengths_of, train
 from training.validation import validate
 
@@ -86,6 +86,27 @@ def test_utilisation_is_told_where_the_peak_is_known(
     capsys.readouterr()
     # Nobody knows what this processor could do.
     assert train(settings_for("optimisation.steps=7")).records[-1].mfu is None
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "peak"),
+    [
+        ("NVIDIA H100 80GB HBM3", "bfloat16", 989e12),
+        ("NVIDIA A100-SXM4-80GB", "bfloat16", 312e12),
+        ("NVIDIA A100-SXM4-80GB", "float32", None),
+        ("NVIDIA GeForce RTX 4090", "bfloat16", None),
+    ],
+)
+def test_the_peak_of_usual_devices_is_known(
+    settings_for: Callable[..., TrainingSettings],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    precision: str,
+    peak: float | None,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    settings = settings_for(f"optimisation.precision={precision}")
+    assert peak_of(settings, torch.device("cuda")) == peak
 
 
 def test_bits_per_byte_are_the_loss_over_the_text(

@@ -260,6 +260,32 @@ def test_a_diverging_run_stops_before_it_spoils_the_weights(
     assert not list(settings.checkpoint.directory.glob("step-*"))
 
 
+def test_a_step_that_is_skipped_leaves_the_weights_alone_and_training_goes_on(
+    settings_for: Callable[..., TrainingSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(settings_for("two", "optimisation.steps=2"))
+    gradients, calls = Engine.gradients, []
+
+    def diverge_in_the_third(self: Engine, batch: Batch) -> tuple[float, float]:
+        calls.append(batch)
+        loss, norm = gradients(self, batch)
+        return (loss, float("inf")) if len(calls) == 3 else (loss, norm)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "gradients", diverge_in_the_third)
+        result = train(settings_for("skipped", "checkpoint.every=3", "checkpoint.keep=9"))
+    assert [r.step for r in result.records if r.is_skipped] == [3]
+    assert result.records[-1].skipped == 1
+    # Its samples are not read again.
+    assert [r.tokens for r in result.records] == [128, 256, 384, 512, 640, 768]
+    after_two = stored_tensors(find_checkpoint(settings_for("two").log_directory))
+    after_three = stored_tensors(settings_for("skipped").log_directory / "step-00000003")
+    for name, tensor in after_two.items():
+        if not name.startswith("guard"):
+            assert torch.equal(tensor, after_three[name]), name
+    assert result.records[-1].loss < result.records[0].loss
+
+
 def test_the_loss_is_one_mean_over_the_batch_however_it_is_cut(
     tiny_settings: TrainingSettings,
 ) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -82,11 +83,13 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     with TrainingLog(tmp_path / "log.jsonl", step=0) as log:
-        log._stream.close()
-        log._stream = open("/dev/full", "a")
-        with pytest.raises(UserError, match="No space left on device; make room"):
-            log.add(record(1))
-        log._stream = (tmp_path / "log.jsonl").open("a")
+        disk = log._stream
+        # What could not be written is tried again, in vain, when the file is closed.
+        with contextlib.suppress(OSError), Path("/dev/full").open("a") as full:
+            log._stream = full
+            with pytest.raises(UserError, match="No space left on device; make room"):
+                log.add(record(1))
+        log._stream = disk
 
 
 def test_skipped_steps_and_validation_get_lines_of_their_own(

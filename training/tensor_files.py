@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import chain
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as distributed_checkpoint
+from pydantic import NonNegativeInt, TypeAdapter
 from torch import Tensor
 from torch.distributed.checkpoint import CheckpointException
 from torch.distributed.checkpoint._fsspec_filesystem import FsspecReader, FsspecWriter
@@ -41,13 +43,35 @@ from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future as WriteFuture
 
-from pangu_settings import UserError
+from pangu_settings import Settings, UserError
 from training.locations import Location, RemotePath, write_file
 
 INDEX_NAME = "tensors.json"
+_DTYPES = ("float64", "float32", "bfloat16", "float16", "int64", "int32", "uint8", "bool")
 
 # One process is nothing to warn of. (For all threads, since a thread may save.)
 warnings.filterwarnings("ignore", message="torch.distributed is (disabled|unavailable)")
+
+
+class _Part(Settings):
+    """A rectangular piece of a tensor."""
+
+    start: list[NonNegativeInt]
+    shape: list[NonNegativeInt]
+    file: str
+    offset: NonNegativeInt
+    bytes: NonNegativeInt
+
+
+class _Entry(Settings):
+    """A tensor in the index."""
+
+    dtype: Literal[*_DTYPES]  # type: ignore[valid-type]
+    shape: list[NonNegativeInt]
+    parts: list[_Part]
+
+
+_INDEX = TypeAdapter(dict[str, _Entry])
 
 
 def _nothing() -> None: ...
@@ -245,7 +269,8 @@ def load_tensors(tensors: Mapping[str, Tensor], folder: Location) -> None:
     Raises:
       UserError: a file is missing or damaged, or holds no tensor of that name and shape.
     """
-    stored = stored_shapes(folder)
+    index = _read_index(folder)
+    stored = {name: torch.Size(entry["shape"]) for name, entry in index.items()}
     for name, tensor in tensors.items():
         if name not in stored:
             raise UserError(f"{folder}: holds no tensor '{name}'; it belongs to another model")
@@ -254,7 +279,10 @@ def load_tensors(tensors: Mapping[str, Tensor], folder: Location) -> None:
                 f"{folder}: '{name}' is stored as {list(stored[name])}, expected "
                 f"{list(tensor.shape)}; it belongs to another model"
             )
-    reader = _Reader(folder, _read_index(folder))
+        if sum(math.prod(part["shape"]) for part in index[name]["parts"]) != tensor.numel():
+            # The library would leave what is missing as it was.
+            raise UserError(f"{folder / INDEX_NAME}: '{name}' is not whole; the file is damaged")
+    reader = _Reader(folder, index)
     with _plain_errors(f"{folder}: a tensor file is missing or damaged"):
         distributed_checkpoint.load(dict(tensors), storage_reader=reader, no_dist=True)
 
@@ -274,6 +302,7 @@ def _plain_errors(what: str) -> Iterator[None]:
 def _read_index(folder: Location) -> dict[str, Any]:
     try:
         index: dict[str, Any] = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+        _INDEX.validate_python(index)
     except (OSError, ValueError) as error:
         raise UserError(f"{folder / INDEX_NAME}: cannot be read: {error}") from None
     return index

@@ -342,6 +342,24 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
         load_tensors({"a": torch.zeros(1000)}, folder)
 
 
+@pytest.mark.parametrize(
+    "index",
+    [
+        "[]",
+        '{"a": {}}',
+        '{"a": {"dtype": "load", "shape": [2], "parts": []}}',
+        '{"a": {"dtype": "float32", "shape": [2], "parts": [{"start": [0]}]}}',
+        '{"a": {"dtype": "float32", "shape": [-2], "parts": []}}',
+        '{"a": {"dtype": "float32", "shape": [2], "parts": []}}',
+    ],
+)
+def test_a_damaged_index_is_noticed(tmp_path: Path, index: str) -> None:
+    save_tensors({"a": torch.ones(2)}, tmp_path / "folder")
+    (tmp_path / "folder" / "tensors.json").write_text(index)
+    with pytest.raises(UserError, match=r"cannot be read|damaged"):
+        load_tensors({"a": torch.zeros(2)}, tmp_path / "folder")
+
+
 def test_tensors_of_another_model_are_refused(tmp_path: Path) -> None:
     save_tensors({"a": torch.ones(2)}, tmp_path / "folder")
     with pytest.raises(UserError, match="holds no tensor 'b'"):

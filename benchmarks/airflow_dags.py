@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from crawl.build import describe_crawl
+
 from runs import write_recipe
 
 ROOT = Path(__file__).resolve().parent.parent

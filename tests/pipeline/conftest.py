@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from crawl.build import Crawl
+
 from runs import FinishedRun, run_recipe, write_recipe
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from crawl.build import Crawl
-from runs import FinishedRun, digest_of_results, run_recipe, write_recipe
 
 import pangu
 from pangu_settings import UserError
+from runs import FinishedRun, digest_of_results, run_recipe, write_recipe
 
 
 def call(*arguments: str | Path) -> Result:

@@ -15,10 +15,10 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runs import FinishedRun
 
 import pangu
 from pangu_settings import UserError
+from runs import FinishedRun
 
 ADDED = ["cluster", "cluster_size", "survivor", "survivor_id", "merged_by", "similarity"]
 Rows = list[dict[str, Any]]

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from crawl.build import HERE, Crawl
-from runs import FinishedRun
 
 import pangu
 from filters.presets import load_preset, preset_names
 from pangu_settings import UserError
+from runs import FinishedRun
 
 PAGES = HERE / "pages"
 PROSE = "白石渡老桥经过两年修缮，昨天上午重新开放，许多老人一早就来到桥头等候，直到傍晚才散去。" * 5

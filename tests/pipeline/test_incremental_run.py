@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from crawl.build import Crawl
-from runs import FinishedRun, run_recipe, write_recipe
 
 import pangu
 from pangu_settings import UserError
+from runs import FinishedRun, run_recipe, write_recipe
 
 OVERRIDES = ("deduplicate.index=true",)
 

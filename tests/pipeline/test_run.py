@@ -13,13 +13,13 @@ import fsspec
 import pytest
 import yaml
 from crawl.build import Crawl
-from runs import SAME_BYTES, FinishedRun, digest_of_results, run_recipe, write_recipe
 
 from benchmarks.same_bytes import STAGES as STAGE_COUNT
 from benchmarks.same_bytes import command, run_with_kills
 from pangu_settings import UserError
 from pipeline import cuts
 from pipeline.run import ROAD
+from runs import SAME_BYTES, FinishedRun, digest_of_results, run_recipe, write_recipe
 from tokenizer.shard_set import ShardSet
 from tokenizer.tokenizer import Tokenizer
 

@@ -216,7 +216,9 @@ def divide(parts: Sequence[Part], workers: int) -> list[list[Part]]:
       workers: processes that the tasks are for.
     """
     ends = list(itertools.accumulate(part.bytes + 1 for part in parts))
-    tasks = max(workers, min(workers * TASKS_PER_WORKER, ends[-1] // TASK_BYTES))
+    # As many for each worker as for the others, or one of them would work on alone in the end.
+    rounds = min(TASKS_PER_WORKER, max(1, round(ends[-1] / TASK_BYTES / workers)))
+    tasks = workers * rounds
     groups: list[list[Part]] = [[] for _ in range(tasks)]
     for part, end in zip(parts, ends, strict=True):
         # By its middle: by its end, the larger of two files would join the smaller one's task.

@@ -38,3 +38,10 @@ def test_every_part_is_in_one_task_and_order_is_kept(sizes: list[int], workers: 
 
 def test_large_input_makes_several_tasks_for_each_worker() -> None:
     assert len(divide(parts_of([50 << 20] * 100), 2)) == 16
+
+
+@pytest.mark.parametrize("megabytes", [1, 20, 48, 60, 90, 200])
+def test_no_worker_is_left_with_a_task_more_than_the_others(megabytes: int) -> None:
+    tasks = divide(parts_of([megabytes << 20] * 24), 3)
+    assert len(tasks) % 3 == 0
+    assert {len(task) for task in tasks} <= {24 // len(tasks), -(-24 // len(tasks))}

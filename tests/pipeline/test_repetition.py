@@ -124,7 +124,11 @@ def test_people_are_told(repeated: FinishedRun) -> None:
 
 def test_plan_shows_the_table(finished: FinishedRun) -> None:
     sets = [word for override in REPEATED for word in ("--set", override)]
-    shown = CliRunner().invoke(pangu.program, ["plan", str(finished.recipe), *sets]).output
+    shown = (
+        CliRunner()
+        .invoke(pangu.program, ["plan", str(finished.recipe), "--out", str(finished.path), *sets])
+        .output
+    )
     assert f"write again by cluster: {explain_table(TABLE)}" in shown
     assert explain_table(TABLE) == "2 documents: 2×, 3 or more documents: 4×"
 

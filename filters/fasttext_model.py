@@ -20,9 +20,6 @@ _SUPERVISED = 3
 _LOSSES = {1: "hierarchical softmax", 2: "negative sampling", 3: "softmax", 4: "one versus all"}
 _CENTROIDS = 256  # of a quantiser: one byte chooses among them
 
-# The word that ends every line.
-END_OF_LINE = "</s>"
-
 
 @dataclass(frozen=True)
 class FastTextModel:

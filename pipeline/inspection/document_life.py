@@ -13,7 +13,6 @@ from filters.rules import Rule, explain_rule
 from pangu_settings import UserError
 from pipeline import cuts, storage
 from pipeline.commands.terminal import one_line
-from pipeline.documents import ORIGIN
 from pipeline.inspection.cluster_view import compared_with, describe_cluster, differences
 from pipeline.inspection.leak_view import describe_leaks
 from pipeline.recipe import recipe_of_run
@@ -24,8 +23,6 @@ from pipeline.tables import read_rows, read_table, table_path
 SHORTEST_PREFIX = 6
 TITLE_CHARACTERS = 200
 CUT_CHARACTERS = 80
-# Columns of the signals table that say which document it is; all others but keys are signals.
-_NOT_MEASURED = {*(field.name for field in ORIGIN), "text_bytes"}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from pipeline.reading.record import Record
 # Of a run of lines that are kept so many are shown at either end.
 KEPT_LINES_SHOWN = 2
 PHRASES_SHOWN = 8
-VALUE_WIDTH = 12
 
 
 def explain(

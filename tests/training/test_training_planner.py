@@ -307,3 +307,9 @@ def test_no_room_is_a_failure(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "no layout fits" in result.output
     assert not (tmp_path / "new.yaml").exists()
+
+
+def test_a_model_that_is_no_preset_and_no_file_is_named_with_the_presets() -> None:
+    result = CliRunner().invoke(parallel, ["200C", "--devices", "8"])
+    assert isinstance(result.exception, UserError)
+    assert "200C: neither a preset (350M, 2.6B, 13B, 200B) nor" in str(result.exception)

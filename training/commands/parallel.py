@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from pangu_settings import UserError
 from training.config import PRESETS, ModelSettings, TrainingSettings, load_settings
 from training.planner.memory import estimate_memory
 from training.planner.plans import Plan, make_plans, settings_of
@@ -108,6 +109,10 @@ def parallel(
 
 def _settings(model: str, devices: int, batch: int | None) -> TrainingSettings:
     if model.upper() not in PRESETS:
+        if not Path(model).exists():
+            raise UserError(
+                f"{model}: neither a preset ({', '.join(PRESETS)}) nor a training configuration"
+            )
         return load_settings(model, [] if batch is None else [f"optimisation.batch={batch}"])
     shape = ModelSettings.model_validate({"preset": model.upper()})
     return settings_of(shape, batch or devices * math.ceil(LEAST_BATCH / devices))
